@@ -1,0 +1,120 @@
+//! People, roles and teams, as everybody in the organisation may see them.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{PersonId, Scope, TeamId};
+
+/// What a person does in the organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum Role {
+    /// 业务员
+    #[n(0)]
+    Rep,
+    /// 销售内勤
+    #[n(1)]
+    Assistant,
+    /// 销售主管 / 经理
+    #[n(2)]
+    Manager,
+    /// 系统管理员
+    #[n(3)]
+    Admin,
+}
+
+/// A person with a login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Person {
+    /// The person's id.
+    #[n(0)]
+    pub id: PersonId,
+    /// The name as shown and as typed at login.
+    #[n(1)]
+    pub name: String,
+    /// The person's role.
+    #[n(2)]
+    pub role: Role,
+    /// The team; a manager or assistant without one sees every team.
+    #[n(3)]
+    pub team: Option<TeamId>,
+    /// Whether the person may log in and own customers.
+    #[n(4)]
+    pub active: bool,
+}
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+pub struct Team {
+    /// The team's id.
+    #[n(0)]
+    pub id: TeamId,
+    /// The team's name.
+    #[n(1)]
+    pub name: String,
+}
+
+/// Whom a grant names. A person acts as several principals at once; see [`Person::principals`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", content = "id", rename_all = "snake_case")]
+pub enum Principal {
+    /// One person.
+    Person(PersonId),
+    /// The managers of one team.
+    TeamManagers(TeamId),
+    /// Managers who see every team.
+    AllManagers,
+    /// Assistants and administrators, who keep the whole ledger.
+    Desk,
+    /// Everybody with a login.
+    Everyone,
+}
+
+/// What a grant allows. Ordered: each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum Access {
+    /// May read.
+    #[n(0)]
+    Read,
+    /// May read and add comments.
+    #[n(1)]
+    Comment,
+    /// May read, comment, edit shared descriptions and add facts.
+    #[n(2)]
+    Write,
+}
+
+impl Person {
+    /// Every principal that this person acts as.
+    pub fn principals(&self) -> Vec<Principal> {
+        let mut principals = vec![Principal::Person(self.id), Principal::Everyone];
+        match (self.role, self.team) {
+            (Role::Rep, _) => {}
+            (Role::Assistant | Role::Admin, _) => principals.push(Principal::Desk),
+            (Role::Manager, Some(team)) => principals.push(Principal::TeamManagers(team)),
+            (Role::Manager, None) => principals.push(Principal::AllManagers),
+        }
+        principals
+    }
+
+    /// The scope of notices to this person.
+    pub fn scope(&self) -> Scope {
+        Scope::Person(self.id)
+    }
+}
+
+/// The grants that a customer owned by `owner` has, before collaborators.
+pub fn customer_grants(owner: &Person) -> Vec<(Principal, Access)> {
+    let mut grants = vec![
+        (Principal::Person(owner.id), Access::Write),
+        (Principal::Desk, Access::Write),
+        (Principal::AllManagers, Access::Comment),
+    ];
+    if let Some(team) = owner.team {
+        grants.push((Principal::TeamManagers(team), Access::Comment));
+    }
+    grants
+}

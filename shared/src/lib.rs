@@ -1,0 +1,14 @@
+//! Daybook's domain. No I/O, no clock, no randomness: compiled natively into the server and to
+//! WebAssembly into the phone. A module uses only modules above it.
+
+pub mod limits;
+pub mod id;
+pub mod entropy;
+pub mod time;
+pub mod refusal;
+pub mod ledger;
+pub mod settings;
+pub mod edit;
+pub mod document;
+pub mod protocol;
+pub mod view;

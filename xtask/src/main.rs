@@ -1,3 +1,121 @@
-//! Tasks of this repository: `cargo xtask --help`.
+//! Tasks of this repository. `cargo xtask --help` lists them; CONTRIBUTING.md says when to use which.
 
-fn main() {}
+mod process;
+mod pwa;
+mod tidy;
+mod tools;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::process::{Step, cargo};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Daybook's tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build everything, fill a demo organisation and serve it on http://127.0.0.1:8400
+    Run {
+        /// The address to listen on
+        #[arg(long, default_value = "127.0.0.1:8400")]
+        listen: String,
+        /// The folder of the demo data; made anew if missing
+        #[arg(long, default_value = "demo-data")]
+        data: PathBuf,
+        /// An unoptimised build: starts sooner, answers slower
+        #[arg(long)]
+        debug: bool,
+    },
+    /// Everything that must hold before a commit: format, lints, tidy, tests, simulation, browser
+    Test {
+        /// Leave out the browser tests
+        #[arg(long)]
+        no_browser: bool,
+    },
+    /// Run the simulator: one seed with its trace, or new seeds until stopped
+    Sim {
+        /// The seed to replay; without it the simulator runs until stopped
+        seed: Option<u64>,
+    },
+    /// Fuzz one target until stopped (needs `cargo install cargo-fuzz`)
+    Fuzz {
+        /// A target of fuzz/fuzz_targets
+        target: String,
+        /// What else cargo-fuzz is told, such as `-- -max_total_time=60`
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// Measure the workloads of docs/benchmarks.md against a real server, and the peers
+    Bench {
+        /// Workloads; all without any
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Build the phone's core and the PWA into pwa/dist
+    Pwa {
+        /// An unoptimised core: builds in seconds
+        #[arg(long)]
+        debug: bool,
+    },
+    /// Check the repository's own rules
+    Tidy,
+}
+
+fn main() -> Result<()> {
+    let root = process::repository_root();
+    std::env::set_current_dir(&root)?;
+    match Arguments::parse().task {
+        Task::Run { listen, data, debug } => run(&listen, &data, debug),
+        Task::Test { no_browser } => test(no_browser),
+        Task::Sim { seed } => {
+            let seed = seed.map(|seed| seed.to_string());
+            cargo(["run", "--release", "-p", "daybook-tests", "--bin", "sim", "--"]).args(seed).go()
+        }
+        Task::Fuzz { target, rest } => {
+            tools::require("cargo-fuzz", "cargo install cargo-fuzz")?;
+            cargo(["fuzz", "run", "-s", "none", &target]).env("RUSTC_BOOTSTRAP", "1").args(rest).go()
+        }
+        Task::Bench { rest } => {
+            pwa::build(pwa::Profile::Small)?;
+            cargo(["build", "--release", "-p", "server"]).go()?;
+            cargo(["run", "--release", "-p", "daybook-bench", "--"]).args(rest).go()
+        }
+        Task::Pwa { debug } => pwa::build(pwa::Profile::from_debug_flag(debug)),
+        Task::Tidy => tidy::check(&root),
+    }
+}
+
+fn run(listen: &str, data: &std::path::Path, debug: bool) -> Result<()> {
+    pwa::build(pwa::Profile::from_debug_flag(debug))?;
+    let profile: &[&str] = if debug { &[] } else { &["--release"] };
+    cargo(["run", "-p", "server", "--bin", "daybook"])
+        .args(profile)
+        .args(["--", "demo", "--listen", listen, "--data"])
+        .args([data])
+        .go()
+}
+
+fn test(no_browser: bool) -> Result<()> {
+    tidy::check(&process::repository_root())?;
+    cargo(["fmt", "--all", "--check"]).go()?;
+    pwa::build(pwa::Profile::Small)?;
+    cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).go()?;
+    cargo(["build", "-p", "server", "--bin", "daybook"]).go()?;
+    if !no_browser {
+        tools::require_browser()?;
+        Step::new("npm").args(["ci", "--no-audit", "--no-fund"]).inside("tests/browser").go()?;
+        Step::new("npm").args(["test"]).inside("tests/browser").go()?;
+    }
+    if tools::has("cargo-nextest") {
+        cargo(["nextest", "run", "--workspace"]).go()
+    } else {
+        cargo(["test", "--workspace"]).go()
+    }
+}

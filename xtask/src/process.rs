@@ -1,0 +1,62 @@
+//! Running other programs: each step prints what it runs and stops the task if it fails.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// The repository's root, wherever the task was called.
+pub fn repository_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root").to_owned()
+}
+
+/// One program to run.
+pub struct Step(Command);
+
+/// A step of the cargo that runs this task.
+pub fn cargo<const N: usize>(arguments: [&str; N]) -> Step {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    Step::new(cargo).args(arguments)
+}
+
+impl Step {
+    /// A step of the given program.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self(Command::new(program))
+    }
+
+    /// Adds arguments.
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.0.args(arguments);
+        self
+    }
+
+    /// Sets a variable of the step's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Runs the step in a folder of the repository.
+    pub fn inside(mut self, folder: &str) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
+    /// Runs the step to its end.
+    ///
+    /// # Errors
+    /// If the program cannot be started or ends with another status than 0.
+    pub fn go(mut self) -> Result<()> {
+        let words: Vec<_> = self.0.get_args().map(OsStr::to_string_lossy).collect();
+        let program = Path::new(self.0.get_program()).file_name().unwrap_or_default().to_string_lossy();
+        let line = format!("{program} {}", words.join(" "));
+        eprintln!("\x1b[1m$ {line}\x1b[0m");
+        let status = self.0.status().with_context(|| format!("cannot start: {line}"))?;
+        if !status.success() {
+            bail!("failed ({status}): {line}");
+        }
+        Ok(())
+    }
+}

@@ -12,3 +12,4 @@ pub mod edit;
 pub mod document;
 pub mod protocol;
 pub mod view;
+pub mod client;

@@ -429,3 +429,101 @@ impl PageItems {
         minicbor::decode(&plain).map_err(|_| FrameError::MalformedPage)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Rule;
+    use crate::time::Quality;
+
+    fn diagnostic<T: Encode<()>>(frame: &T) -> String {
+        minicbor::display(&encode(frame)).to_string()
+    }
+
+    fn recorded() -> Recorded {
+        Recorded { at: UtcMillis(5), device: UtcMillis(4), quality: Quality::Ok, offset_minutes: 480 }
+    }
+
+    /// SYNC-1: frames have the bytes that docs/protocol.md describes.
+    #[test]
+    fn frames_of_a_device_have_the_described_bytes() {
+        let id = DocId([1; 16]);
+        let hello = ClientFrame::Hello(Hello {
+            protocol: 1,
+            schema: 1,
+            ticket: Some(vec![7, 8].into()),
+            incarnation: None,
+            cursor: Some(Cursor(vec![9].into())),
+            pending: PendingCounts { edits: 3, photos: 2, refused: 0 },
+            digest: None,
+            software: "daybook/0".to_owned(),
+        });
+        assert_eq!(diagnostic(&hello), "[0, [[1, 1, h'07 08', null, h'09', [3, 2, 0], null, \"daybook/0\"]]]");
+        let push = ClientFrame::Push(Push {
+            batch: 1,
+            items: vec![
+                PushItem::Change {
+                    doc: id,
+                    kind: Kind::Visit,
+                    scope: Scope::Customer(id),
+                    change: vec![0x85].into(),
+                    recorded: recorded(),
+                },
+                PushItem::Release { scope: Scope::Organisation },
+            ],
+        });
+        let hex = "h'01 01 01 01 01 01 01 01 01 01 01 01 01 01 01 01'";
+        assert_eq!(
+            diagnostic(&push),
+            format!("[1, [[1, [[0, [{hex}, 1, [0, [{hex}]], h'85', [5, 4, 0, 480]]], [2, [[2, []]]]]]]]")
+        );
+        assert_eq!(diagnostic(&ClientFrame::Pull(Cursor(vec![9].into()))), "[2, [h'09']]");
+    }
+
+    /// SYNC-1
+    #[test]
+    fn frames_of_the_server_have_the_described_bytes() {
+        let ack = ServerFrame::Ack(Ack {
+            batch: 1,
+            received: UtcMillis(6),
+            results: vec![
+                ItemResult::Accepted(Seq(9)),
+                ItemResult::Refused(Rule::NotFound.into()),
+                ItemResult::Skipped,
+            ],
+        });
+        assert_eq!(diagnostic(&ack), "[1, [[1, 6, [[0, [9]], [2, [[3]]], [4, []]]]]]");
+        assert_eq!(diagnostic(&ServerFrame::WantDigests), "[4, []]");
+        assert_eq!(diagnostic(&ServerFrame::Goodbye(Goodbye::Overloaded)), "[5, [6]]");
+        let page = ServerFrame::Page(Page {
+            cursor: Cursor(vec![9].into()),
+            more: false,
+            items: PageItems::Plain(vec![Item::Removed { scope: Scope::Organisation }]),
+        });
+        assert_eq!(diagnostic(&page), "[2, [[h'09', false, [0, [[[5, [[2, []]]]]]]]]]");
+    }
+
+    /// SYNC-2: a frame fills its message exactly and stays within its limit.
+    #[test]
+    fn what_is_no_frame_is_refused_whole() {
+        let mut bytes = encode(&ClientFrame::Pull(Cursor(vec![9].into())));
+        assert!(decode_client_frame(&bytes).is_ok());
+        bytes.push(0);
+        assert!(matches!(decode_client_frame(&bytes), Err(FrameError::Malformed)));
+        for end in 0..bytes.len() - 1 {
+            assert!(decode_client_frame(&bytes[..end]).is_err(), "a frame cut at {end} was taken");
+        }
+        let long = vec![0; limits::FRAME_BYTES_MAX + 1];
+        assert!(matches!(decode_client_frame(&long), Err(FrameError::TooLarge(_))));
+    }
+
+    /// SYNC-3: a deflated page cannot grow without bound.
+    #[test]
+    fn a_page_that_inflates_beyond_its_limit_is_refused() {
+        let plain = vec![0u8; limits::PAGE_INFLATED_BYTES_MAX + 1];
+        let mut deflated = Vec::new();
+        DeflateEncoder::new(plain.as_slice(), Compression::best()).read_to_end(&mut deflated).expect("memory");
+        assert!(deflated.len() < 10_000);
+        assert!(matches!(PageItems::Deflated(deflated.into()).unpack(), Err(FrameError::MalformedPage)));
+    }
+}

@@ -48,6 +48,7 @@ pub struct Now {
 /// How much a recorded time may be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
 pub enum Quality {
     /// The device's clock was compared with the server's in the run of the program that recorded.
     #[n(0)]

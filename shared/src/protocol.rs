@@ -10,6 +10,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::document::Kind;
+pub use crate::document::Digest;
 use crate::id::{ActorId, DocId, IncarnationId, PersonId, RequestId, Scope, Seq};
 use crate::ledger::{Command, LedgerEvent};
 use crate::limits;
@@ -87,12 +88,6 @@ pub struct Hello {
     #[n(7)]
     pub software: String,
 }
-
-/// The first eight bytes of SHA-256 over (document id, sorted heads), XORed over the documents of a scope.
-/// XOR needs no order and is undone by itself, so one commit updates it in place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
-#[cbor(transparent)]
-pub struct Digest(#[n(0)] pub u64);
 
 /// Work to keep.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

@@ -1,0 +1,324 @@
+//! Values out of documents: single fields, records, long texts, each with who wrote it and when. Readers
+//! union over conflicting maps of one key, so that nothing vanishes by arrival order.
+
+use std::collections::BTreeMap;
+
+use automerge::{ObjId, ObjType, ReadDoc, ScalarValue, Value as AutomergeValue};
+
+use crate::document::schema::{self, Content, Field, Place, Records, Scalar, schema};
+use crate::document::{ChangeInfo, Document, Kind};
+use crate::id::{ActorId, ChangeHash, DocId, PersonId};
+use crate::time::{Quality, Recorded, UtcMillis};
+
+/// A value with its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written<T> {
+    /// The value.
+    pub value: T,
+    /// The change that wrote it.
+    pub change: ChangeHash,
+    /// The actor that wrote it.
+    pub actor: ActorId,
+    /// When its writer's device says it was recorded.
+    pub at: UtcMillis,
+}
+
+/// One record of a map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordEntry {
+    /// Its id.
+    pub id: String,
+    /// The shown value of each field that has one.
+    pub fields: BTreeMap<&'static str, Scalar>,
+    /// The change that made the record.
+    pub change: Option<ChangeHash>,
+    /// The actor that made the record.
+    pub actor: Option<ActorId>,
+    /// When its maker's device says it was recorded.
+    pub at: Option<UtcMillis>,
+    /// The counter of the operation that made it: records in order of adding are sorted by this, then by
+    /// actor.
+    pub order: (u64, Vec<u8>),
+}
+
+impl RecordEntry {
+    /// A field's text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.fields.get(key) {
+            Some(Scalar::Str(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A field's number.
+    pub fn int(&self, key: &str) -> Option<i64> {
+        match self.fields.get(key) {
+            Some(Scalar::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A field's yes or no; absent is no.
+    pub fn is(&self, key: &str) -> bool {
+        matches!(self.fields.get(key), Some(Scalar::Bool(true)))
+    }
+}
+
+impl Document {
+    /// What the document is, if it says so.
+    pub fn kind(&self) -> Option<Kind> {
+        Kind::from_word(&self.text_of(schema::KIND)?)
+    }
+
+    /// The person who owns the fact; none for shared descriptions.
+    pub fn author(&self) -> Option<PersonId> {
+        self.text_of(schema::AUTHOR)?.parse().ok()
+    }
+
+    /// The customer that the fact is about; none for the card itself.
+    pub fn customer(&self) -> Option<DocId> {
+        self.text_of(schema::CUSTOMER)?.parse().ok()
+    }
+
+    /// The visit that a comment is about.
+    pub fn about(&self) -> Option<DocId> {
+        self.text_of(schema::ABOUT)?.parse().ok()
+    }
+
+    /// The schema version that the document was last brought to.
+    pub fn schema_version(&self) -> Option<u16> {
+        self.int_of(schema::SCHEMA)?.try_into().ok()
+    }
+
+    /// When the document was recorded first, as its writer's device says.
+    pub fn recorded(&self) -> Option<Recorded> {
+        let [at, device, quality, offset] = schema::RECORDED;
+        Some(Recorded {
+            at: UtcMillis(self.int_of(at)?),
+            device: UtcMillis(self.int_of(device)?),
+            quality: match self.int_of(quality)? {
+                0 => Quality::Ok,
+                1 => Quality::Estimated,
+                _ => Quality::Suspect,
+            },
+            offset_minutes: self.int_of(offset)?.try_into().ok()?,
+        })
+    }
+
+    /// The shown value of a single-valued field. Long texts come as text.
+    pub fn value_of(&self, key: &str) -> Option<Scalar> {
+        let field = schema(self.kind()?).field(key)?;
+        self.values_in(&[automerge::ROOT], field).into_iter().next().map(|(value, _)| value)
+    }
+
+    /// The shown text of a single-valued field of words, choices, ids, times or long text.
+    pub fn text_of(&self, key: &str) -> Option<String> {
+        match self.inner.get(automerge::ROOT, key).ok()?? {
+            (AutomergeValue::Scalar(scalar), _) => scalar.as_str().map(str::to_owned),
+            (AutomergeValue::Object(ObjType::Text), object) => self.inner.text(&object).ok(),
+            _ => None,
+        }
+        .filter(|text| !text.is_empty())
+        .or_else(|| match self.value_of_former(key)? {
+            Scalar::Str(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// The shown number of a single-valued field.
+    pub fn int_of(&self, key: &str) -> Option<i64> {
+        match self.inner.get(automerge::ROOT, key).ok()?? {
+            (AutomergeValue::Scalar(scalar), _) => scalar.as_i64(),
+            _ => None,
+        }
+    }
+
+    /// Every value that stands in a single-valued field, the shown one first, each distinct value once.
+    /// More than one is a clash.
+    pub fn values(&mut self, path: &str) -> Vec<Written<Scalar>> {
+        let Some(kind) = self.kind() else { return Vec::new() };
+        let (objects, field) = match schema(kind).place(path) {
+            Some(Place::Field(field)) => (vec![automerge::ROOT], field),
+            Some(Place::RecordField { records, id, field }) => (self.record_objects(records, id), field),
+            Some(Place::Record { .. }) | None => return Vec::new(),
+        };
+        let mut written: Vec<Written<Scalar>> = Vec::new();
+        for (value, op) in self.values_in(&objects, field) {
+            if written.iter().any(|earlier| earlier.value == value) {
+                continue;
+            }
+            if let Some(info) = self.origin(&op) {
+                written.push(Written { value, change: info.hash, actor: info.actor, at: info.at });
+            }
+        }
+        written
+    }
+
+    /// The paths of all fields that hold more than one distinct value.
+    pub fn clashing_paths(&self) -> Vec<String> {
+        let Some(kind) = self.kind() else { return Vec::new() };
+        let table = schema(kind);
+        let mut paths = Vec::new();
+        for field in table.fields.iter().filter(|field| field.typed) {
+            if has_clash(&self.values_in(&[automerge::ROOT], field)) {
+                paths.push(field.key.to_owned());
+            }
+        }
+        for records in table.records {
+            for id in self.record_ids(records) {
+                let objects = self.record_objects(records, &id);
+                for field in records.fields {
+                    if has_clash(&self.values_in(&objects, field)) {
+                        paths.push(format!("{}/{id}/{}", records.key, field.key));
+                    }
+                }
+            }
+        }
+        paths
+    }
+
+    /// The records of a map, in order of adding.
+    pub fn records(&mut self, key: &str) -> Vec<RecordEntry> {
+        let Some(records) = self.kind().and_then(|kind| schema(kind).records(key)) else { return Vec::new() };
+        let mut entries = Vec::new();
+        for id in self.record_ids(records) {
+            let objects = self.record_objects(records, &id);
+            let mut fields = BTreeMap::new();
+            for field in records.fields {
+                if let Some((value, _)) = self.values_in(&objects, field).into_iter().next() {
+                    fields.insert(field.key, value);
+                }
+            }
+            let origin = objects.iter().filter_map(|object| self.origin(object)).min_by_key(|info| info.max_op);
+            let order = objects.iter().map(op_order).min().unwrap_or_default();
+            entries.push(RecordEntry {
+                id,
+                fields,
+                change: origin.as_ref().map(|info| info.hash),
+                actor: origin.as_ref().map(|info| info.actor),
+                at: origin.as_ref().map(|info| info.at),
+                order,
+            });
+        }
+        entries.sort_by(|one, other| one.order.cmp(&other.order).then_with(|| one.id.cmp(&other.id)));
+        entries
+    }
+
+    /// How many records a map holds.
+    pub fn record_count(&self, key: &str) -> usize {
+        match self.kind().and_then(|kind| schema(kind).records(key)) {
+            Some(records) => self.record_ids(records).len(),
+            None => 0,
+        }
+    }
+
+    /// The change that voided the fact, if it is void.
+    pub fn void_change(&mut self) -> Option<ChangeInfo> {
+        let (_, op) = self.inner.get(automerge::ROOT, schema::VOID_REASON).ok()??;
+        self.origin(&op)
+    }
+
+    /// Whether the fact is void.
+    pub fn is_void(&self) -> bool {
+        self.text_of(schema::VOID_REASON).is_some()
+    }
+
+    /// Whether the fact is void and was changed without knowledge of that, or after it (S5).
+    pub fn is_edited_after_void(&mut self) -> bool {
+        match self.void_change() {
+            Some(void) => !self.inner.get_changes_meta(&[automerge::ChangeHash(void.hash.0)]).is_empty(),
+            None => false,
+        }
+    }
+
+    fn value_of_former(&self, key: &str) -> Option<Scalar> {
+        let field = schema(Kind::from_word(&self.plain(schema::KIND)?)?).field(key)?;
+        field.formerly.iter().find_map(|former| self.plain(former).map(Scalar::Str))
+    }
+
+    fn plain(&self, key: &str) -> Option<String> {
+        match self.inner.get(automerge::ROOT, key).ok()?? {
+            (AutomergeValue::Scalar(scalar), _) => scalar.as_str().map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// The change in which an operation was made.
+    fn origin(&mut self, op: &ObjId) -> Option<ChangeInfo> {
+        let hash = self.inner.hash_for_opid(op)?;
+        self.change(&ChangeHash(hash.0))
+    }
+
+    /// All values of a field over the given conflicting objects, the shown one first.
+    pub(super) fn values_in(&self, objects: &[ObjId], field: &Field) -> Vec<(Scalar, ObjId)> {
+        let mut values = Vec::new();
+        for key in std::iter::once(&field.key).chain(field.formerly) {
+            for object in objects {
+                let mut all = self.inner.get_all(object, *key).unwrap_or_default();
+                // `get` shows the last of `get_all`: the one with the greatest operation id.
+                all.reverse();
+                for (value, op) in all {
+                    if let Some(scalar) = self.scalar(&value, &op, field) {
+                        values.push((scalar, op));
+                    }
+                }
+            }
+            if !values.is_empty() {
+                break;
+            }
+        }
+        values
+    }
+
+    fn scalar(&self, value: &AutomergeValue<'_>, op: &ObjId, field: &Field) -> Option<Scalar> {
+        match (value, field.content) {
+            (AutomergeValue::Object(ObjType::Text), Content::Text { .. }) => {
+                let text = self.inner.text(op).ok()?;
+                (!text.is_empty()).then_some(Scalar::Str(text))
+            }
+            (AutomergeValue::Scalar(scalar), _) => match scalar.as_ref() {
+                ScalarValue::Str(text) => Some(Scalar::Str(text.to_string())),
+                ScalarValue::Int(number) => Some(Scalar::Int(*number)),
+                ScalarValue::Boolean(yes) => Some(Scalar::Bool(*yes)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Every map object that stands under a key, the shown one first.
+    pub(super) fn maps(&self, parent: &ObjId, key: &str) -> Vec<ObjId> {
+        let mut all = self.inner.get_all(parent, key).unwrap_or_default();
+        all.reverse();
+        all.into_iter()
+            .filter(|(value, _)| matches!(value, AutomergeValue::Object(ObjType::Map)))
+            .map(|(_, object)| object)
+            .collect()
+    }
+
+    /// The objects of one record, over all conflicting maps.
+    pub(super) fn record_objects(&self, records: &Records, id: &str) -> Vec<ObjId> {
+        let maps = self.maps(&automerge::ROOT, records.key);
+        maps.iter().flat_map(|map| self.maps(map, id)).collect()
+    }
+
+    /// The ids of a map's records, sorted.
+    pub(super) fn record_ids(&self, records: &Records) -> Vec<String> {
+        let maps = self.maps(&automerge::ROOT, records.key);
+        let mut ids: Vec<String> = maps.iter().flat_map(|map| self.inner.keys(map)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+fn has_clash(values: &[(Scalar, ObjId)]) -> bool {
+    values.iter().skip(1).any(|(value, _)| *value != values[0].0)
+}
+
+fn op_order(op: &ObjId) -> (u64, Vec<u8>) {
+    match op {
+        ObjId::Root => (0, Vec::new()),
+        ObjId::Id(counter, actor, _) => (*counter, actor.to_bytes().to_vec()),
+    }
+}

@@ -1,0 +1,6 @@
+//! Reports: sheets in and, later, sheets and printable pages out. Reading a sheet knows no database and no
+//! document engine; what was read becomes edits of the phone's own machine, like anything typed.
+
+pub mod width;
+pub mod dates;
+pub mod quotes;

@@ -4,3 +4,6 @@
 pub mod width;
 pub mod dates;
 pub mod quotes;
+pub mod grid;
+pub mod workbook;
+pub mod delimited;

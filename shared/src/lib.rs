@@ -6,6 +6,7 @@ pub mod id;
 pub mod entropy;
 pub mod time;
 pub mod refusal;
+pub mod wire;
 pub mod ledger;
 pub mod settings;
 pub mod edit;
@@ -13,3 +14,5 @@ pub mod document;
 pub mod protocol;
 pub mod view;
 pub mod client;
+#[cfg(test)]
+mod testing;

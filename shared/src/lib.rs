@@ -11,6 +11,8 @@ pub mod ledger;
 pub mod settings;
 pub mod edit;
 pub mod document;
+pub mod projection;
+pub mod admission;
 pub mod protocol;
 pub mod view;
 pub mod client;

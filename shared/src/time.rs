@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeZone, Utc};
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Milliseconds since 1970-01-01T00:00Z.
@@ -130,6 +130,19 @@ impl fmt::Display for StatedTime {
             StatedTime::Day(day) => write!(f, "{}", day.format("%Y-%m-%d")),
             StatedTime::Instant(instant) => write!(f, "{}", instant.format("%Y-%m-%dT%H:%M:%S%:z")),
         }
+    }
+}
+
+impl<C> Encode<C> for StatedTime {
+    fn encode<W: encode::Write>(&self, encoder: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+        encoder.str(&self.to_string())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for StatedTime {
+    fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+        let position = decoder.position();
+        decoder.str()?.parse().map_err(|_| decode::Error::message("not a stated time").at(position))
     }
 }
 

@@ -2,6 +2,7 @@
 //! out with who wrote them and when, `writing` puts edits in. Knows nothing of the ledger, of
 //! permissions or of how changes travel.
 
+mod checking;
 mod reading;
 pub mod schema;
 #[cfg(test)]

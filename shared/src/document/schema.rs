@@ -356,6 +356,16 @@ impl Schema {
         self.fields.iter().find(|field| field.key == key)
     }
 
+    /// The field that keeps or kept its value under this key.
+    pub fn find(&self, key: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.is_under(key))
+    }
+
+    /// Whether a root key is of the table, now or formerly.
+    pub fn knows(&self, key: &str) -> bool {
+        self.find(key).is_some() || self.records(key).is_some()
+    }
+
     /// The map of records with this key.
     pub fn records(&self, key: &str) -> Option<&'static Records> {
         self.records.iter().find(|records| records.key == key)
@@ -385,6 +395,22 @@ impl Records {
     /// The field with this key.
     pub fn field(&self, key: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.key == key)
+    }
+
+    /// The field that keeps or kept its value under this key.
+    pub fn find(&self, key: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.is_under(key))
+    }
+
+    /// Whether a key of a record is of the table, now or formerly.
+    pub fn knows(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+}
+
+impl Field {
+    fn is_under(&self, key: &str) -> bool {
+        self.key == key || self.formerly.contains(&key)
     }
 }
 

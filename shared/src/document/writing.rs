@@ -12,6 +12,7 @@ use crate::id::DocId;
 use crate::limits;
 use crate::refusal::{Refusal, Rule};
 use crate::time::{Quality, UtcMillis};
+use crate::wire;
 
 /// Bytes of values in one change, below [`limits::CHANGE_BYTES_MAX`] by what keys, counters and the
 /// heads may add.
@@ -20,9 +21,6 @@ const CHANGE_VALUE_BYTES_MAX: usize = limits::CHANGE_BYTES_MAX / 2;
 /// Operations that a change of ours holds at most. A put over a clash names every value that it
 /// replaces, so some room is left.
 const CHANGE_OPS_OURS: usize = limits::CHANGE_OPS_MAX as usize;
-
-/// The instants that a change may carry: from 1970 to the year 9999.
-pub(crate) const CHANGE_TIME_MS_MAX: i64 = 253_402_300_799_999;
 
 impl Document {
     /// Makes a new document.
@@ -465,5 +463,5 @@ fn tidy_text(text: &str) -> String {
 }
 
 fn change_time(at: UtcMillis) -> i64 {
-    at.0.clamp(0, CHANGE_TIME_MS_MAX)
+    at.0.clamp(0, wire::CHANGE_TIME_MS_MAX)
 }

@@ -1,0 +1,239 @@
+//! The judgement over changes from outside: applies them to a shadow of the stored document, judges the
+//! result by the schema, saves it, loads it again and compares. Runs in the server's admission worker and
+//! in the simulator. Knows nothing of grants, of who owns an actor, and of the store.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::document::{Document, Kind};
+use crate::id::{ActorId, ChangeHash, DocId, PersonId, Scope};
+use crate::ledger::event::FieldChange;
+use crate::limits;
+use crate::projection::{Projection, excerpt, texts_by_path};
+use crate::refusal::{Refusal, Rule};
+use crate::wire::{self, ChangeHeader};
+
+/// Field changes reported of one admission: what fits on the screen of whoever judges them.
+pub const FIELD_CHANGES_MAX: usize = 100;
+
+/// What is to be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdmissionInput {
+    /// The document.
+    pub doc: DocId,
+    /// Its kind, as the first push of it said.
+    pub kind: Kind,
+    /// Its scope, as the first push of it said.
+    pub scope: Scope,
+    /// Its saved form; none for a document that is not stored yet.
+    pub stored: Option<Vec<u8>>,
+    /// Whose changes they are.
+    pub person: PersonId,
+    /// The chunks, in the order in which the device sent them.
+    pub changes: Vec<Vec<u8>>,
+}
+
+/// What was admitted. At least one change was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// The document's saved form with the admitted changes.
+    pub saved: Vec<u8>,
+    /// Its heads, sorted.
+    pub heads: Vec<ChangeHash>,
+    /// Its projection.
+    pub projection: Projection,
+    /// How many changes, from the first on, are admitted. Those that the document held already count.
+    pub applied: usize,
+    /// Why the next one is not.
+    pub refused: Option<Refusal>,
+    /// What the admitted changes changed, as texts for a person; at most [`FIELD_CHANGES_MAX`].
+    pub field_changes: Vec<FieldChange>,
+}
+
+/// Judges changes: the longest prefix that stands every test is admitted.
+///
+/// # Errors
+/// When not one change is admitted: the refusal of the first. The rules in order: those of
+/// [`wire::parse`], `SequenceGap`, `SequenceReused`, `DependencyUnknown`, `AuthorForeign`, `StartOpAbsurd`,
+/// `NotTheAuthor`, `DocumentTooLarge`, `SchemaViolated`, `Unloadable`, `ScopeMismatch`.
+pub fn admit(input: &AdmissionInput) -> Result<Admitted, Refusal> {
+    // A panic in the document engine is a property of the bytes that it was given: the shadow is dropped and
+    // the change refused. What cannot be caught (memory, time) ends the worker process instead.
+    let guarded = |count: usize| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| shadow(input, count)));
+        outcome.unwrap_or_else(|_| Err(Rule::Unloadable.into()))
+    };
+    let (count, mut refused) = match catch_unwind(AssertUnwindSafe(|| judge_headers(input))) {
+        Ok(Ok(judged)) => judged,
+        Ok(Err(refusal)) => return Err(refusal),
+        Err(_) => return Err(Rule::Unloadable.into()),
+    };
+    if count == 0 {
+        return Err(refused.unwrap_or_else(|| Rule::ChangeMalformed.into()));
+    }
+    let mut admitted = guarded(count);
+    if let Err(last) = &admitted {
+        // Rare: look for the first change that does not stand.
+        refused = Some(last.clone());
+        let mut longest = Err(last.clone());
+        for prefix in 1..count {
+            match guarded(prefix) {
+                Ok(better) => longest = Ok(better),
+                Err(refusal) => {
+                    refused = Some(refusal);
+                    break;
+                }
+            }
+        }
+        admitted = match longest {
+            Ok(better) => Ok(better),
+            Err(_) => Err(refused.clone().expect("set above")),
+        };
+    }
+    let mut admitted = admitted?;
+    admitted.refused = refused;
+    Ok(admitted)
+}
+
+/// What a change must fit to, of the document and of the changes before it.
+#[derive(Default)]
+struct Ground {
+    max_op: HashMap<ChangeHash, u64>,
+    last_seq: HashMap<ActorId, u64>,
+    author: HashMap<ActorId, PersonId>,
+}
+
+impl Ground {
+    fn of(document: &mut Document) -> Ground {
+        let mut ground = Ground::default();
+        for change in document.history() {
+            ground.add(change.hash, change.actor, change.seq, change.max_op, change.author);
+        }
+        ground
+    }
+
+    fn add(&mut self, hash: ChangeHash, actor: ActorId, seq: u64, max_op: u64, author: Option<PersonId>) {
+        self.max_op.insert(hash, max_op);
+        let last = self.last_seq.entry(actor).or_default();
+        *last = seq.max(*last);
+        if let Some(author) = author {
+            self.author.insert(actor, author);
+        }
+    }
+
+    /// Judges what a change says of itself.
+    fn judge(&self, header: &ChangeHeader, person: PersonId) -> Result<(), Refusal> {
+        let last_seq = self.last_seq.get(&header.actor).copied().unwrap_or(0);
+        if header.seq > last_seq + 1 {
+            return Err(Rule::SequenceGap.into());
+        }
+        if header.seq <= last_seq {
+            return Err(Rule::SequenceReused.into());
+        }
+        let mut max_op = 0;
+        for dep in &header.deps {
+            max_op = max_op.max(*self.max_op.get(dep).ok_or(Rule::DependencyUnknown)?);
+        }
+        let author = header.author.or_else(|| self.author.get(&header.actor).copied());
+        if author != Some(person) {
+            return Err(Rule::AuthorForeign.into());
+        }
+        // A writer counts on from the highest operation that it knows, and it names all heads that it knows:
+        // exactly one first counter is legal.
+        if header.start_op != max_op + 1 {
+            return Err(Rule::StartOpAbsurd.into());
+        }
+        if header.other_actors.iter().any(|actor| !self.last_seq.contains_key(actor)) {
+            return Err(Refusal::about(Rule::Unloadable, "actors"));
+        }
+        Ok(())
+    }
+}
+
+/// How many changes, from the first on, are what they claim to be, and why the next one is not.
+fn judge_headers(input: &AdmissionInput) -> Result<(usize, Option<Refusal>), Refusal> {
+    let mut ground = match &input.stored {
+        Some(stored) => {
+            let mut document = Document::load(stored).map_err(|_| Refusal::about(Rule::Unloadable, "stored"))?;
+            if document.author().is_some_and(|author| author != input.person) {
+                return Err(Rule::NotTheAuthor.into());
+            }
+            Ground::of(&mut document)
+        }
+        None => Ground::default(),
+    };
+    for (index, bytes) in input.changes.iter().enumerate() {
+        let judged = wire::parse(bytes).and_then(|header| {
+            if !ground.max_op.contains_key(&header.hash) {
+                ground.judge(&header, input.person)?;
+                ground.add(header.hash, header.actor, header.seq, header.max_op(), header.author);
+            }
+            Ok(())
+        });
+        if let Err(refusal) = judged {
+            return Ok((index, Some(refusal)));
+        }
+    }
+    Ok((input.changes.len(), None))
+}
+
+/// Applies the first `count` changes to a shadow and judges what comes of it.
+fn shadow(input: &AdmissionInput, count: usize) -> Result<Admitted, Refusal> {
+    let unloadable = |about: &str| Refusal::about(Rule::Unloadable, about);
+    let mut before = match &input.stored {
+        Some(stored) => Some(Document::load(stored).map_err(|_| unloadable("stored"))?),
+        None => None,
+    };
+    let mut document = match &input.stored {
+        Some(stored) => Document::load(stored).map_err(|_| unloadable("stored"))?,
+        None => Document::empty(),
+    };
+    document.apply(&input.changes[..count]).map_err(|_| unloadable("apply"))?;
+    if document.change_count() > limits::DOCUMENT_CHANGES_MAX {
+        return Err(Refusal::about(Rule::DocumentTooLarge, "changes"));
+    }
+    let saved = document.save();
+    if saved.len() > limits::DOCUMENT_BYTES_MAX {
+        return Err(Refusal::about(Rule::DocumentTooLarge, "bytes"));
+    }
+    let heads = document.heads();
+    drop(document);
+    let mut reloaded = Document::load(&saved).map_err(|_| unloadable("reload"))?;
+    if reloaded.heads() != heads {
+        return Err(unloadable("heads"));
+    }
+    reloaded.check(input.kind, before.as_ref())?;
+    judge_scope(input, &reloaded)?;
+    let projection = Projection::of(&mut reloaded).ok_or(Rule::SchemaViolated)?;
+    let field_changes = differences(before.as_mut(), &mut reloaded);
+    Ok(Admitted { saved, heads, projection, applied: count, refused: None, field_changes })
+}
+
+fn judge_scope(input: &AdmissionInput, document: &Document) -> Result<(), Refusal> {
+    if input.kind.is_fact() && document.author() != Some(input.person) {
+        return Err(Rule::NotTheAuthor.into());
+    }
+    let customer = if input.kind.is_fact() { document.customer() } else { Some(input.doc) };
+    if customer.is_some() && input.scope.customer() == customer { Ok(()) } else { Err(Rule::ScopeMismatch.into()) }
+}
+
+fn differences(before: Option<&mut Document>, after: &mut Document) -> Vec<FieldChange> {
+    let before = before.map(texts_by_path).unwrap_or_default();
+    let after = texts_by_path(after);
+    let mut paths: Vec<&String> = before.keys().chain(after.keys()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+        .into_iter()
+        .filter(|path| before.get(*path) != after.get(*path))
+        .take(FIELD_CHANGES_MAX)
+        .map(|path| FieldChange {
+            field: path.clone(),
+            before: before.get(path).map(|text| excerpt(text)),
+            after: after.get(path).map(|text| excerpt(text)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Whether a document holds nothing but what the table allows: the judgement over what a change from
+//! outside left behind. Looks at every value that stands, both sides of a clash included.
+
+use std::collections::BTreeSet;
+
+use automerge::{ObjId, ObjType, ReadDoc, ScalarValue, Value as AutomergeValue};
+
+use crate::document::schema::{self, Content, Field, Records, Scalar, Schema, schema};
+use crate::document::{Document, Kind, SCHEMA_VERSION};
+use crate::limits;
+use crate::refusal::{Refusal, Rule};
+
+/// Two people who each stay within a limit may exceed it together; their merged work is not refused until
+/// it is twice as much.
+const MERGED_FACTOR: usize = 2;
+
+impl Document {
+    /// The root keys, and `records/ID/key` of records, that the table does not know: written by a newer
+    /// version of the software. They stay as they are.
+    pub fn unknown_paths(&self) -> BTreeSet<String> {
+        let mut unknown = BTreeSet::new();
+        let table = self.kind().map(schema);
+        for key in self.inner.keys(automerge::ROOT) {
+            let Some(table) = table else { continue };
+            if let Some(records) = table.records(&key) {
+                for id in self.record_ids(records) {
+                    for object in self.record_objects(records, &id) {
+                        let foreign = self.inner.keys(&object).filter(|key| !records.knows(key));
+                        unknown.extend(foreign.map(|key| format!("{}/{id}/{key}", records.key)));
+                    }
+                }
+            } else if !table.knows(&key) {
+                unknown.insert(key);
+            }
+        }
+        unknown
+    }
+
+    /// Judges every standing value by the table of `kind`. `before` is the document as it was, if it was: what
+    /// it held outside the table may stay, and its header must be the same.
+    ///
+    /// # Errors
+    /// `DocumentTooLarge` about a limit, `SchemaViolated` about a path.
+    pub fn check(&self, kind: Kind, before: Option<&Document>) -> Result<(), Refusal> {
+        if self.kind() != Some(kind) {
+            return Err(Refusal::about(Rule::SchemaViolated, schema::KIND));
+        }
+        let table = schema(kind);
+        self.check_header(table, before)?;
+        let tolerated = before.map(Document::unknown_paths).unwrap_or_default();
+        for key in self.inner.keys(automerge::ROOT) {
+            let violated = || Refusal::about(Rule::SchemaViolated, path_shown(&key));
+            if let Some(records) = table.records(&key) {
+                self.check_records(records, &tolerated)?;
+            } else if let Some(field) = table.find(&key) {
+                self.check_field(&automerge::ROOT, &key, field).ok_or_else(violated)??;
+            } else if !tolerated.contains(&key) {
+                return Err(violated());
+            }
+        }
+        Ok(())
+    }
+
+    fn check_header(&self, table: &Schema, before: Option<&Document>) -> Result<(), Refusal> {
+        for key in schema::HEADER_KEYS {
+            let violated = || Refusal::about(Rule::SchemaViolated, key);
+            let standing = self.inner.get_all(automerge::ROOT, key).unwrap_or_default();
+            let is_optional = key == schema::ABOUT;
+            match (table.field(key), standing.len()) {
+                (None, 0) | (Some(_), 1) => {}
+                (Some(_), 0) if is_optional => {}
+                _ => return Err(violated()),
+            }
+            if before.is_some_and(|before| before.value_of(key) != self.value_of(key)) {
+                return Err(violated());
+            }
+        }
+        let version = self.schema_version().ok_or_else(|| Refusal::about(Rule::SchemaViolated, schema::SCHEMA))?;
+        let known = before.and_then(Document::schema_version).unwrap_or(0).max(SCHEMA_VERSION);
+        if version > known { Err(Refusal::about(Rule::SchemaViolated, schema::SCHEMA)) } else { Ok(()) }
+    }
+
+    fn check_records(&self, records: &Records, tolerated: &BTreeSet<String>) -> Result<(), Refusal> {
+        let violated = |path: String| Refusal::about(Rule::SchemaViolated, path_shown(&path));
+        for (value, _) in self.inner.get_all(automerge::ROOT, records.key).unwrap_or_default() {
+            if !matches!(value, AutomergeValue::Object(ObjType::Map)) {
+                return Err(violated(records.key.to_owned()));
+            }
+        }
+        let ids = self.record_ids(records);
+        if ids.len() > MERGED_FACTOR * limits::RECORDS_MAX {
+            return Err(Refusal::about(Rule::DocumentTooLarge, records.key));
+        }
+        let maps = self.maps(&automerge::ROOT, records.key);
+        for id in ids {
+            let standing = maps.iter().flat_map(|map| self.inner.get_all(map, id.as_str()).unwrap_or_default());
+            let is_map = |value: &AutomergeValue<'_>| matches!(value, AutomergeValue::Object(ObjType::Map));
+            if !schema::is_record_id(&id) || !standing.into_iter().all(|(value, _)| is_map(&value)) {
+                return Err(violated(format!("{}/{id}", records.key)));
+            }
+            for object in self.record_objects(records, &id) {
+                for key in self.inner.keys(&object) {
+                    let path = format!("{}/{id}/{key}", records.key);
+                    match records.find(&key) {
+                        Some(field) => self.check_field(&object, &key, field).ok_or_else(|| violated(path))??,
+                        None if tolerated.contains(&path) => {}
+                        None => return Err(violated(path)),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges all values of one field; `None` if one does not fit it.
+    fn check_field(&self, object: &ObjId, key: &str, field: &Field) -> Option<Result<(), Refusal>> {
+        for (value, op) in self.inner.get_all(object, key).unwrap_or_default() {
+            match (&value, field.content) {
+                (AutomergeValue::Object(ObjType::Text), Content::Text { max }) => {
+                    // The length in UTF-16 code units is never below the number of characters.
+                    let units = self.inner.length(&op);
+                    let limit = MERGED_FACTOR * max;
+                    if units > limit && self.inner.text(&op).ok()?.chars().count() > limit {
+                        return Some(Err(Refusal::about(Rule::DocumentTooLarge, key)));
+                    }
+                }
+                (AutomergeValue::Scalar(scalar), content) if !matches!(content, Content::Text { .. }) => {
+                    let scalar = match scalar.as_ref() {
+                        ScalarValue::Str(text) => Scalar::Str(text.to_string()),
+                        ScalarValue::Int(number) => Scalar::Int(*number),
+                        ScalarValue::Boolean(yes) => Scalar::Bool(*yes),
+                        _ => return None,
+                    };
+                    if !content.holds(&scalar) {
+                        return None;
+                    }
+                }
+                _ => return None,
+            }
+        }
+        Some(Ok(()))
+    }
+}
+
+/// A path for a person to read: keys from outside may be long.
+fn path_shown(path: &str) -> String {
+    path.chars().take(80).collect()
+}

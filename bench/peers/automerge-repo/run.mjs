@@ -20,7 +20,7 @@ class CountingAdapter extends WebSocketClientAdapter {
   waiting = new Map();
 
   constructor(port) {
-    super(`ws://127.0.0.1:${port}`, 0);
+    super(`ws://127.0.0.1:${port}`, 600_000);
   }
 
   connect(peerId, metadata) {
@@ -81,16 +81,19 @@ class CountingAdapter extends WebSocketClientAdapter {
 }
 
 let clients = 0;
-function open(port) {
+/** A client that has met the server: one that has not calls every document unavailable. */
+async function open(port) {
   const adapter = new CountingAdapter(port);
+  const met = new Promise((resolve) => adapter.once("peer-candidate", resolve));
   clients += 1;
   const repo = new Repo({ network: [adapter], peerId: `client-${clients}-${process.pid}` });
+  await bounded(met, LIMIT_MS, "meeting the server");
   return { repo, adapter };
 }
 
 /** A client that holds `count` documents which the server holds too. */
 async function holding(port, count) {
-  const client = open(port);
+  const client = await open(port);
   const handles = [];
   const all = documents(count);
   for (let start = 0; start < count; start += 50) {
@@ -102,7 +105,7 @@ async function holding(port, count) {
 }
 
 async function change(port, handles, round) {
-  const writer = open(port);
+  const writer = await open(port);
   for (const held of handles) {
     const handle = await writer.repo.find(held.url);
     handle.change((document) => { document.remarks = `changed ${round}`; });
@@ -201,7 +204,7 @@ const firstSync = {
     const { server, port, client } = await prepared(cleanup, 5000);
     const urls = client.handles.map((handle) => handle.url);
     client.adapter.disconnect();
-    const phone = open(port);
+    const phone = await open(port);
     cleanup(() => phone.adapter.disconnect());
     const begun = performance.now();
     const all = Promise.all(urls.map((url) => phone.repo.find(url)));
@@ -218,7 +221,7 @@ async function fanoutOf(count, cleanup) {
   const phones = [];
   const joinAll = async () => {
     for (let start = 0; start < count; start += 50) {
-      const batch = Array.from({ length: Math.min(50, count - start) }, () => open(port));
+      const batch = await Promise.all(Array.from({ length: Math.min(50, count - start) }, () => open(port)));
       for (const phone of batch) cleanup(() => phone.adapter.disconnect());
       phones.push(...await Promise.all(batch.map(async (phone) => ({ ...phone, handle: await phone.repo.find(client.handles[0].url) }))));
     }
@@ -246,8 +249,10 @@ const fanout = {
   run: async (name, cleanup) => {
     let failure;
     for (const sockets of [1000, 200, 50]) {
+      const attempt = [];
+      cleanup(() => Promise.all(attempt.map((action) => action())));
       try {
-        const { p99, bytes, messages } = await fanoutOf(sockets, cleanup);
+        const { p99, bytes, messages } = await fanoutOf(sockets, (action) => attempt.push(action));
         report(name, "sockets", sockets, failure);
         report(name, "p99_ms", p99);
         report(name, "payload_bytes_per_socket", bytes);
@@ -255,6 +260,7 @@ const fanout = {
         return;
       } catch (error) {
         failure = `${sockets} sockets: ${error.message}`;
+        for (const action of attempt.splice(0).reverse()) await action();
       }
     }
     throw new Error(failure);
@@ -270,7 +276,7 @@ const commit = {
     cleanup(() => server.kill());
     const port = await server.port;
     const phones = await bounded(Promise.all(Array.from({ length: 50 }, async (_, index) => {
-      const phone = open(port);
+      const phone = await open(port);
       cleanup(() => phone.adapter.disconnect());
       const handle = phone.repo.create(visit(index + CUSTOMERS));
       await phone.adapter.acknowledged(handle);

@@ -204,8 +204,10 @@ const fanout = {
   run: async (name, cleanup) => {
     let failure;
     for (const sockets of [1000, 200, 50]) {
+      const attempt = [];
+      cleanup(() => Promise.all(attempt.map((action) => action())));
       try {
-        const { p99, bytes, messages } = await fanoutOf(sockets, cleanup);
+        const { p99, bytes, messages } = await fanoutOf(sockets, (action) => attempt.push(action));
         report(name, "sockets", sockets, failure);
         report(name, "p99_ms", p99);
         report(name, "payload_bytes_per_socket", bytes);
@@ -213,6 +215,7 @@ const fanout = {
         return;
       } catch (error) {
         failure = `${sockets} sockets: ${error.message}`;
+        for (const action of attempt.splice(0).reverse()) await action();
       }
     }
     throw new Error(failure);

@@ -1,0 +1,174 @@
+//! Recent commits in memory, bounded in bytes, so that a commit reaches a thousand sockets without a thousand
+//! reads of the database. Knows which principals a commit touched, not which sessions there are.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use shared::document::Kind;
+use shared::id::{ActorId, DocId, PersonId, Scope, Seq};
+use shared::ledger::LedgerEvent;
+use shared::ledger::people::{Access, Principal};
+use shared::protocol::Item;
+use shared::time::UtcMillis;
+
+use super::SessionId;
+
+/// Bytes of commits kept. At 400 bytes a change: the last 20,000 changes, minutes of a busy morning.
+const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// One committed change as the feed tells it.
+#[derive(Debug, Clone)]
+pub(super) struct FeedChange {
+    pub(super) doc: DocId,
+    pub(super) kind: Kind,
+    pub(super) received: UtcMillis,
+    pub(super) actor: ActorId,
+    pub(super) person: PersonId,
+    pub(super) origin: SessionId,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What one commit did in one scope.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Touch {
+    /// Who may see it.
+    pub(super) principals: Vec<(Principal, Access)>,
+    /// The scope began with this commit: everybody but the session that began it gets it whole.
+    pub(super) began: bool,
+    /// Grants of the scope began or ended for somebody who is told by a read of the store.
+    pub(super) regranted: bool,
+    /// Principals whose grant ended.
+    pub(super) ended: Vec<Principal>,
+    /// In log order.
+    pub(super) changes: Vec<FeedChange>,
+    /// In log order.
+    pub(super) events: Vec<LedgerEvent>,
+    /// XOR of the scope's digest before and after.
+    pub(super) digest: u64,
+}
+
+/// One commit.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) before: Seq,
+    pub(super) last: Seq,
+    pub(super) touches: BTreeMap<[u8; 17], (Scope, Touch)>,
+    bytes: usize,
+}
+
+impl Entry {
+    pub(super) fn new(before: Seq, last: Seq, touches: BTreeMap<[u8; 17], (Scope, Touch)>) -> Self {
+        let bytes = touches
+            .values()
+            .map(|(_, touch)| {
+                let changes: usize = touch.changes.iter().map(|change| change.bytes.len() + 160).sum();
+                changes + touch.events.len() * 400 + 200
+            })
+            .sum();
+        Self { before, last, touches, bytes }
+    }
+}
+
+/// What a session gets of the ring.
+pub(super) struct Composed {
+    pub(super) items: Vec<Item>,
+    pub(super) digest: u64,
+    pub(super) bytes: usize,
+    /// Whether something was left out because the session itself had pushed it.
+    pub(super) own: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Ring {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+impl Ring {
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.bytes += entry.bytes;
+        self.entries.push_back(entry);
+        while self.bytes > RING_BYTES_MAX && self.entries.len() > 1 {
+            let oldest = self.entries.pop_front().expect("there are two");
+            self.bytes -= oldest.bytes;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
+    /// Whether a session pushed anything of what was committed after `position`.
+    pub(super) fn has_origin(&self, position: Seq, session: SessionId) -> bool {
+        let first = self.entries.partition_point(|entry| entry.before < position);
+        let touches = self.entries.range(first..).flat_map(|entry| entry.touches.values());
+        touches.flat_map(|(_, touch)| &touch.changes).any(|change| change.origin == session)
+    }
+
+    /// What somebody with these principals sees of everything after `position`; none if the ring does not
+    /// reach back so far or a grant changed, which only the store can tell.
+    pub(super) fn compose(&self, position: Seq, principals: &[Principal], session: SessionId) -> Option<Composed> {
+        let first = self.entries.partition_point(|entry| entry.before < position);
+        if self.entries.get(first).is_none_or(|entry| entry.before != position) {
+            return None;
+        }
+        let mut composed = Composed { items: Vec::new(), digest: 0, bytes: 0, own: false };
+        let mut actors = BTreeMap::new();
+        for (scope, touch) in self.entries.range(first..).flat_map(|entry| entry.touches.values()) {
+            if touch.ended.iter().any(|principal| principals.contains(principal)) {
+                return None;
+            }
+            let access = touch
+                .principals
+                .iter()
+                .filter(|(principal, _)| principals.contains(principal))
+                .map(|(_, access)| *access)
+                .max();
+            let Some(access) = access else { continue };
+            if touch.regranted {
+                return None;
+            }
+            composed.digest ^= touch.digest;
+            add_touch(&mut composed, &mut actors, *scope, touch, access, session);
+        }
+        composed.items = super::feed::with_actors(actors, composed.items);
+        Some(composed)
+    }
+}
+
+fn add_touch(
+    composed: &mut Composed,
+    actors: &mut BTreeMap<ActorId, PersonId>,
+    scope: Scope,
+    touch: &Touch,
+    access: Access,
+    session: SessionId,
+) {
+    if touch.began {
+        let mine = touch.changes.iter().any(|change| change.origin == session);
+        composed.items.push(Item::Granted { scope, access, full: !mine });
+    }
+    if !touch.events.is_empty() {
+        composed.bytes += touch.events.len() * 200;
+        composed.items.push(Item::Events(touch.events.clone()));
+    }
+    for change in &touch.changes {
+        if change.origin == session {
+            composed.own = true;
+            continue;
+        }
+        actors.insert(change.actor, change.person);
+        composed.bytes += change.bytes.len() + 64;
+        let bytes = change.bytes.clone().into();
+        match composed.items.last_mut() {
+            Some(Item::Changes { doc, changes, .. }) if *doc == change.doc => changes.push(bytes),
+            _ => composed.items.push(Item::Changes {
+                doc: change.doc,
+                kind: change.kind,
+                scope,
+                changes: vec![bytes],
+                received: change.received,
+            }),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! One connection as the hub sees it: who it is, where its copy ends, what it was promised.
+
+use std::collections::VecDeque;
+
+use shared::id::Seq;
+use shared::ledger::people::Principal;
+use shared::protocol::Digest;
+
+use super::feed::FeedCursor;
+use super::{Identity, Transport};
+
+/// Pushes of one session that wait for a group. A phone waits for the answer to one before it sends the next.
+pub(super) const PUSHES_WAITING_MAX: usize = 4;
+
+/// Pulls of one session that wait for a reader.
+pub(super) const PULLS_WAITING_MAX: usize = 4;
+
+pub(super) struct Session {
+    pub(super) identity: Identity,
+    pub(super) transport: Transport,
+    pub(super) principals: Vec<Principal>,
+    pub(super) view: u32,
+    pub(super) greeted: bool,
+    /// The reading under way, if any; its answer is the only one that counts.
+    pub(super) reading: Option<Reading>,
+    pub(super) pulls: VecDeque<FeedCursor>,
+    /// A page was given to the driver and is not written yet: nothing more until it is.
+    pub(super) in_flight: bool,
+    /// Where the device's copy ends; none while it pulls page after page by itself.
+    pub(super) position: Option<Seq>,
+    /// A commit after `position` concerns this session.
+    pub(super) dirty: bool,
+    /// What the device's digest should be at `position`; none while that is unknown.
+    pub(super) digest: Option<Digest>,
+    /// Something was sent since the last ping, so the digest in the next may be of before or after it.
+    pub(super) spoken: bool,
+    pub(super) pushes: usize,
+}
+
+/// A reading under way.
+pub(super) struct Reading {
+    pub(super) number: u64,
+    /// The digest that the device's hello carried: compared when the page turns out empty.
+    pub(super) claimed: Option<Digest>,
+}
+
+impl Session {
+    pub(super) fn new(identity: Identity, transport: Transport, principals: Vec<Principal>) -> Self {
+        let view = super::feed::view_of(&principals);
+        Self {
+            identity,
+            transport,
+            principals,
+            view,
+            greeted: false,
+            reading: None,
+            pulls: VecDeque::new(),
+            in_flight: false,
+            position: None,
+            dirty: false,
+            digest: None,
+            spoken: false,
+            pushes: 0,
+        }
+    }
+
+    /// Whether the session can be served a page of what was committed since its position.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.transport == Transport::Live
+            && self.dirty
+            && !self.in_flight
+            && self.reading.is_none()
+            && self.position.is_some()
+    }
+}

@@ -1,0 +1,187 @@
+//! Opening the database, its settings, and the transaction. One connection writes; see [`super::Readers`]
+//! for those that read beside it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use shared::id::{IncarnationId, Scope, Seq};
+use shared::ledger::people::Principal;
+
+use super::{Lookup, Store, StoreFailure, schema};
+
+/// The database's name in the data folder.
+const FILE: &str = "daybook.sqlite3";
+
+/// Page cache of the writer, in KiB. Documents are not kept in memory; this holds the inner pages of the
+/// indexes of 200,000 documents (about 12 MiB) and the leaves of the day.
+const WRITER_CACHE_KIB: i64 = 24 * 1024;
+
+/// Page cache of one reader, in KiB.
+const READER_CACHE_KIB: i64 = 4 * 1024;
+
+/// Prepared statements kept per connection; there are about sixty different ones.
+const STATEMENTS_KEPT: usize = 96;
+
+/// How long to wait for another program's transaction (a command beside a running server).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The store in one SQLite file.
+pub struct SqliteStore {
+    connection: Connection,
+    path: Option<PathBuf>,
+}
+
+/// Reads on one connection.
+#[derive(Clone, Copy)]
+pub struct SqliteLookup<'c>(pub(super) &'c Connection);
+
+/// Writes that become durable together. What many changes of one group touch again and again (digests, the
+/// feed positions of grants) is gathered here and written once.
+pub struct SqliteTransaction<'c> {
+    pub(super) transaction: &'c Connection,
+    pub(super) lookup: SqliteLookup<'c>,
+    pub(super) last: Seq,
+    pub(super) digests: HashMap<Scope, u64>,
+    pub(super) principal_digests: HashMap<Principal, u64>,
+    pub(super) touched: HashMap<Scope, Seq>,
+}
+
+impl SqliteStore {
+    /// Makes a new database in a folder; `incarnation` names its life.
+    ///
+    /// # Errors
+    /// `Place` if there is one already.
+    pub fn create(folder: &Path, incarnation: IncarnationId) -> Result<Self, StoreFailure> {
+        let path = folder.join(FILE);
+        if path.exists() {
+            return Err(StoreFailure::Place(format!("{} exists already", path.display())));
+        }
+        std::fs::create_dir_all(folder)?;
+        let connection = Connection::open(&path)?;
+        Self::begin(connection, Some(path), Some(incarnation))
+    }
+
+    /// Opens the database of a folder.
+    ///
+    /// # Errors
+    /// `Place` if there is none, `TooNew`, `Database`.
+    pub fn open(folder: &Path) -> Result<Self, StoreFailure> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            return Err(StoreFailure::Place(format!("{} holds no Daybook data; run `daybook init`", folder.display())));
+        }
+        let connection = Connection::open(&path)?;
+        Self::begin(connection, Some(path), None)
+    }
+
+    /// Makes a database in memory, for simulation and tests. "Durable" means nothing there.
+    pub fn in_memory(incarnation: IncarnationId) -> Result<Self, StoreFailure> {
+        Self::begin(Connection::open_in_memory()?, None, Some(incarnation))
+    }
+
+    /// Where a folder's database is.
+    pub fn file_in(folder: &Path) -> PathBuf {
+        folder.join(FILE)
+    }
+
+    fn begin(
+        mut connection: Connection,
+        path: Option<PathBuf>,
+        incarnation: Option<IncarnationId>,
+    ) -> Result<Self, StoreFailure> {
+        settle(&connection, WRITER_CACHE_KIB)?;
+        // Before the first table exists; afterwards it changes nothing.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "secure_delete", "ON")?;
+        connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+        schema::migrate(&mut connection)?;
+        if let Some(incarnation) = incarnation {
+            let sql = "INSERT INTO meta (key, value) VALUES ('incarnation', ?)";
+            connection.execute(sql, [&incarnation.0[..]])?;
+        }
+        Ok(Self { connection, path })
+    }
+
+    /// The file, unless the database is in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The connection that writes, for tables that only HTTP knows (logins, tokens) and for maintenance.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Limits the database to so many pages of 4 KiB: a full disk for tests.
+    pub fn limit_pages(&mut self, pages: u32) -> Result<(), StoreFailure> {
+        Ok(self.connection.pragma_update(None, "max_page_count", pages)?)
+    }
+
+    /// Drops the cache of snapshots. They are made again from the log when a document is next needed.
+    pub fn drop_snapshots(&mut self) -> Result<(), StoreFailure> {
+        self.connection.execute("DELETE FROM snapshots", [])?;
+        Ok(())
+    }
+}
+
+/// What every connection is told.
+fn settle(connection: &Connection, cache_kib: i64) -> Result<(), StoreFailure> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.pragma_update(None, "cell_size_check", "ON")?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+/// Opens a connection that can only read.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreFailure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    settle(&connection, READER_CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", "ON")?;
+    Ok(connection)
+}
+
+impl Store for SqliteStore {
+    type Lookup<'s> = SqliteLookup<'s>;
+    type Transaction<'s> = SqliteTransaction<'s>;
+
+    fn lookup(&self) -> SqliteLookup<'_> {
+        SqliteLookup(&self.connection)
+    }
+
+    fn foreign_commits(&self) -> Result<u64, StoreFailure> {
+        let version: i64 = self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        Ok(version as u64)
+    }
+
+    fn transaction<T, E: From<StoreFailure>>(
+        &mut self,
+        body: impl FnOnce(&mut SqliteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // IMMEDIATE: a command beside the server may hold the lock, and we want to wait here, not at commit.
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreFailure::from)?;
+        let lookup = SqliteLookup(&transaction);
+        let mut writing = SqliteTransaction {
+            transaction: &transaction,
+            lookup,
+            last: lookup.head()?,
+            digests: HashMap::new(),
+            principal_digests: HashMap::new(),
+            touched: HashMap::new(),
+        };
+        let answer = body(&mut writing)?;
+        writing.flush()?;
+        // With synchronous=FULL the commit returns after the log's fsync. An error here or above drops the
+        // transaction, which rolls back.
+        transaction.commit().map_err(StoreFailure::from)?;
+        Ok(answer)
+    }
+}

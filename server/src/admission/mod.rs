@@ -7,9 +7,10 @@ mod pool;
 mod worker;
 
 pub use judging::{InProcess, judge};
-pub use pool::{PoolOptions, WorkerPool};
-pub use worker::{WORKER_COMMAND, worker_main};
+pub use pool::{PoolCounts, PoolOptions, WorkerPool};
+pub use worker::{WORKER_COMMAND, serve, worker_main};
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use shared::document::Kind;
 use shared::id::{ChangeHash, DocId, PersonId, Scope};
@@ -33,8 +34,7 @@ pub struct Job {
     pub scope: Scope,
     /// Its saved form; none if it is new, or if its snapshot was dropped.
     #[n(4)]
-    #[cbor(with = "minicbor::bytes")]
-    pub stored: Option<Vec<u8>>,
+    pub stored: Option<ByteVec>,
     /// Who pushed the changes.
     #[n(5)]
     pub person: PersonId,
@@ -43,20 +43,18 @@ pub struct Job {
     pub replayed: usize,
     /// The changes in order.
     #[n(7)]
-    pub changes: Vec<minicbor::bytes::ByteVec>,
+    pub changes: Vec<ByteVec>,
 }
 
 /// The document with the admitted changes. Only this module makes one: what is committed was judged.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Admitted {
     #[n(0)]
-    #[cbor(with = "minicbor::bytes")]
-    saved: Vec<u8>,
+    saved: ByteVec,
     #[n(1)]
     heads: Vec<ChangeHash>,
     #[n(2)]
-    #[cbor(with = "minicbor::bytes")]
-    projection: Vec<u8>,
+    projection: ByteVec,
     #[n(3)]
     applied: usize,
     #[n(4)]

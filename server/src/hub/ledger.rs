@@ -68,7 +68,7 @@ impl From<Rule> for AdministrationFailure {
 /// The name of a customer as its projection has it; empty before it has one.
 pub(super) fn customer_name(lookup: &dyn Lookup, customer: DocId) -> Result<String, StoreFailure> {
     Ok(match projection(lookup, customer)? {
-        Some(Projection::Customer(card)) => card.name.or(card.short_name).unwrap_or_default(),
+        Some(Projection::Customer(card)) => card.display_name().to_owned(),
         _ => String::new(),
     })
 }
@@ -134,17 +134,7 @@ impl LedgerRead for Reading<'_> {
         let Some(Projection::Customer(card)) = self.answer(projection(self.lookup, customer), None) else {
             return vec!["name", "contact", "phone"];
         };
-        let mut missing = Vec::new();
-        if card.name.is_none_or(|name| name.trim().is_empty()) {
-            missing.push("name");
-        }
-        if card.contacts == 0 {
-            missing.push("contact");
-        }
-        if card.phones.is_empty() {
-            missing.push("phone");
-        }
-        missing
+        card.missing()
     }
 
     fn highest_code_number(&self, pattern: &ledger::code::CodePattern) -> u64 {

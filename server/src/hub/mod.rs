@@ -547,7 +547,8 @@ impl<S: Store> Hub<S> {
                 break;
             }
             self.waiting_bytes -= waiting.bytes;
-            if let Err((failure, waiting)) = group.add(&self.store.lookup(), waiting, &mut self.job_next) {
+            let added = group.add(&self.store.lookup(), waiting, &mut self.job_next);
+            if let Err((failure, waiting)) = added {
                 tracing::error!(%failure, "a push could not be judged");
                 self.stats.store_failures += 1;
                 self.answer_unavailable(waiting);

@@ -1,0 +1,341 @@
+//! The parent's side: worker processes, one a thread, restarted when they die or hang. A job on which a
+//! worker dies twice is halved until the change is found that does it; that one is refused, those before it
+//! pass. Nothing here reads what is in a change.
+
+use std::io::{BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::Duration;
+
+use shared::limits::ADMISSION_MS_MAX;
+use shared::refusal::Rule;
+
+use super::worker::{Answer, READY, WORKER_COMMAND, read_frame, write_frame};
+use super::{Job, Judged, Verdict};
+
+/// Jobs that one worker is given at once. The parent waits for each answer; between batches a worker is idle
+/// for one turn of the pipe (about 20 µs).
+const BATCH_JOBS_MAX: usize = 16;
+
+/// Bytes given to a worker at once.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes that a starting process may write before [`READY`].
+const NOISE_BYTES_MAX: usize = 4096;
+
+/// How workers are started.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// The program; usually this very binary.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its environment; nothing else is inherited.
+    pub environment: Vec<(String, String)>,
+    /// How many.
+    pub workers: usize,
+    /// Wall time for one job.
+    pub job_limit: Duration,
+}
+
+impl PoolOptions {
+    /// This binary with its hidden subcommand, one worker a processor, at most four.
+    ///
+    /// # Errors
+    /// When the system cannot say where this binary is.
+    pub fn own_binary() -> std::io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            program: std::env::current_exe()?,
+            arguments: vec![WORKER_COMMAND.to_owned()],
+            environment: Vec::new(),
+            workers: processors.clamp(1, 4),
+            job_limit: Duration::from_millis(ADMISSION_MS_MAX),
+        })
+    }
+}
+
+type OnJudged = Box<dyn Fn(Judged) + Send + Sync>;
+
+#[derive(Default)]
+struct Queue {
+    jobs: std::collections::VecDeque<Job>,
+    closed: bool,
+}
+
+struct Shared {
+    options: PoolOptions,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    on_judged: Mutex<Option<OnJudged>>,
+    deaths: AtomicU64,
+    starts: AtomicU64,
+}
+
+/// Worker processes. Dropping the pool ends them.
+pub struct WorkerPool {
+    shared: Arc<Shared>,
+}
+
+/// Counts of a pool's life, for metrics. Cheap to clone.
+#[derive(Clone)]
+pub struct PoolCounts(Arc<Shared>);
+
+impl PoolCounts {
+    /// How many workers died or were killed over a job.
+    pub fn deaths(&self) -> u64 {
+        self.0.deaths.load(Ordering::Relaxed)
+    }
+
+    /// How many workers were started.
+    pub fn starts(&self) -> u64 {
+        self.0.starts.load(Ordering::Relaxed)
+    }
+}
+
+impl WorkerPool {
+    /// Makes a pool. Workers start with their first job.
+    ///
+    /// # Errors
+    /// When a thread cannot be made.
+    pub fn new(options: PoolOptions) -> std::io::Result<Self> {
+        let workers = options.workers.max(1);
+        let shared = Arc::new(Shared {
+            options,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            on_judged: Mutex::default(),
+            deaths: AtomicU64::new(0),
+            starts: AtomicU64::new(0),
+        });
+        for number in 0..workers {
+            let shared = shared.clone();
+            std::thread::Builder::new()
+                .name(format!("admission-{number}"))
+                .spawn(move || Keeper { shared, worker: None }.run())?;
+        }
+        Ok(Self { shared })
+    }
+
+    /// Says where verdicts go. Set once, before the first job.
+    pub fn on_judged(&self, receive: impl Fn(Judged) + Send + Sync + 'static) {
+        *self.shared.on_judged.lock().expect("no holder of this lock panics") = Some(Box::new(receive));
+    }
+
+    /// Has jobs judged. Their verdicts come in parts, in any order.
+    pub fn submit(&self, jobs: Vec<Job>) {
+        let count = jobs.len();
+        self.shared.queue.lock().expect("no holder of this lock panics").jobs.extend(jobs);
+        if count == 1 { self.shared.wake.notify_one() } else { self.shared.wake.notify_all() }
+    }
+
+    /// Counts for metrics.
+    pub fn counts(&self) -> PoolCounts {
+        PoolCounts(self.shared.clone())
+    }
+}
+
+impl Drop for WorkerPool {
+    fn drop(&mut self) {
+        self.shared.queue.lock().expect("no holder of this lock panics").closed = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+/// A running worker process.
+struct Worker {
+    child: Child,
+    input: ChildStdin,
+    answers: mpsc::Receiver<Vec<u8>>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One thread of the pool and its worker.
+struct Keeper {
+    shared: Arc<Shared>,
+    worker: Option<Worker>,
+}
+
+/// A worker died, hung, or could not be started.
+struct Lost;
+
+impl Keeper {
+    fn run(mut self) {
+        while let Some(jobs) = self.next_batch() {
+            let verdicts = self.judge_batch(jobs);
+            let receive = self.shared.on_judged.lock().expect("no holder of this lock panics");
+            if let Some(receive) = receive.as_ref() {
+                receive(Judged(verdicts));
+            }
+        }
+    }
+
+    fn next_batch(&self) -> Option<Vec<Job>> {
+        let mut queue = self.shared.queue.lock().expect("no holder of this lock panics");
+        while queue.jobs.is_empty() {
+            if queue.closed {
+                return None;
+            }
+            queue = self.shared.wake.wait(queue).expect("no holder of this lock panics");
+        }
+        // Every worker takes its share, so that none waits while another has all.
+        let share = queue.jobs.len().div_ceil(self.shared.options.workers.max(1)).clamp(1, BATCH_JOBS_MAX);
+        let mut batch = Vec::with_capacity(share);
+        let mut bytes = 0;
+        while batch.len() < share {
+            let Some(job) = queue.jobs.pop_front() else { break };
+            bytes += size_of_job(&job);
+            batch.push(job);
+            if bytes >= BATCH_BYTES_MAX {
+                break;
+            }
+        }
+        Some(batch)
+    }
+
+    fn judge_batch(&mut self, jobs: Vec<Job>) -> Vec<(u64, Verdict)> {
+        let mut verdicts = Vec::with_capacity(jobs.len());
+        let mut rest = jobs.as_slice();
+        while !rest.is_empty() {
+            let answered = self.try_jobs(rest, &mut verdicts);
+            if answered == rest.len() {
+                break;
+            }
+            // The first one without an answer is what the worker was at when it was lost.
+            let suspect = &rest[answered];
+            verdicts.push((suspect.id, self.judge_suspect(suspect)));
+            rest = &rest[answered + 1..];
+        }
+        verdicts
+    }
+
+    /// Judges one job alone on a fresh worker; if that is lost too, finds the changes that stand.
+    fn judge_suspect(&mut self, job: &Job) -> Verdict {
+        if let Some(verdict) = self.try_one(job) {
+            return verdict;
+        }
+        let fresh = job.changes.len() - job.replayed;
+        // `stands` changes are known to be judged without loss, `falls` are known to lose the worker.
+        let (mut stands, mut falls) = (0, fresh);
+        let mut best = None;
+        while falls > stands + 1 {
+            let middle = stands + (falls - stands) / 2;
+            let mut part = job.clone();
+            part.changes.truncate(job.replayed + middle);
+            match self.try_one(&part) {
+                Some(verdict) => (stands, best) = (middle, Some(verdict)),
+                None => falls = middle,
+            }
+        }
+        match best {
+            Some(Ok(mut admitted)) => {
+                if admitted.refused.is_none() {
+                    admitted.refused = Some(Rule::Unloadable.into());
+                }
+                Ok(admitted)
+            }
+            Some(Err(refusal)) => Err(refusal),
+            None => Err(Rule::Unloadable.into()),
+        }
+    }
+
+    fn try_one(&mut self, job: &Job) -> Option<Verdict> {
+        let mut verdicts = Vec::new();
+        self.try_jobs(std::slice::from_ref(job), &mut verdicts);
+        verdicts.pop().map(|(_, verdict)| verdict)
+    }
+
+    /// Gives jobs to the worker and takes answers until one is missing. Returns how many were answered.
+    fn try_jobs(&mut self, jobs: &[Job], verdicts: &mut Vec<(u64, Verdict)>) -> usize {
+        let limit = self.shared.options.job_limit;
+        let Ok(worker) = self.worker() else {
+            tracing::error!("an admission worker could not be started");
+            return 0;
+        };
+        let sent = write_frame(&mut worker.input, &jobs).and_then(|()| worker.input.flush());
+        let mut answered = 0;
+        while sent.is_ok() && answered < jobs.len() {
+            let answer = worker.answers.recv_timeout(limit).ok();
+            let answer = answer.and_then(|bytes| minicbor::decode::<Answer>(&bytes).ok()).map(Answer::into_parts);
+            match answer {
+                Some((id, verdict)) if id == jobs[answered].id => verdicts.push((id, verdict)),
+                Some(_) | None => break,
+            }
+            answered += 1;
+        }
+        if answered < jobs.len() {
+            self.shared.deaths.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("an admission worker was lost and is replaced");
+            self.worker = None;
+        }
+        answered
+    }
+
+    fn worker(&mut self) -> Result<&mut Worker, Lost> {
+        if self.worker.is_none() {
+            self.worker = Some(self.start()?);
+        }
+        self.worker.as_mut().ok_or(Lost)
+    }
+
+    fn start(&self) -> Result<Worker, Lost> {
+        let options = &self.shared.options;
+        let mut child = Command::new(&options.program)
+            .args(&options.arguments)
+            .env_clear()
+            .envs(options.environment.iter().cloned())
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // A panic's message may hold what somebody wrote.
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|_| Lost)?;
+        self.shared.starts.fetch_add(1, Ordering::Relaxed);
+        let input = child.stdin.take().ok_or(Lost)?;
+        let output = child.stdout.take().ok_or(Lost)?;
+        let (sender, answers) = mpsc::sync_channel(BATCH_JOBS_MAX);
+        let mut worker = Worker { child, input, answers };
+        let reading = std::thread::Builder::new().name("admission-answers".to_owned()).spawn(move || {
+            let mut output = BufReader::new(output);
+            if skip_noise(&mut output) && sender.send(Vec::new()).is_ok() {
+                while let Ok(Some(frame)) = read_frame(&mut output) {
+                    if sender.send(frame).is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        let ready = reading.is_ok() && worker.answers.recv_timeout(options.job_limit).is_ok();
+        if ready {
+            return Ok(worker);
+        }
+        let _ = worker.child.kill();
+        Err(Lost)
+    }
+}
+
+fn size_of_job(job: &Job) -> usize {
+    let changes: usize = job.changes.iter().map(|change| change.len()).sum();
+    job.stored.as_ref().map_or(0, |saved| saved.len()) + changes
+}
+
+fn skip_noise(output: &mut impl Read) -> bool {
+    let mut window = Vec::with_capacity(NOISE_BYTES_MAX);
+    for byte in output.bytes().take(NOISE_BYTES_MAX) {
+        let Ok(byte) = byte else { return false };
+        window.push(byte);
+        if window.ends_with(READY) {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,118 @@
+//! The worker's side: a process that can do nothing but judge. It reads batches of jobs from its standard
+//! input and writes one answer a job to its standard output, in order, so that the parent knows which job it
+//! died on. Frames are a length (four bytes, little-endian) and CBOR.
+
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::process::ExitCode;
+
+use minicbor::{Decode, Encode};
+use rlimit::{Resource, setrlimit};
+use shared::limits::ADMISSION_MEMORY_BYTES_MAX;
+use shared::refusal::Refusal;
+
+use super::{Admitted, Job, Verdict, judge};
+
+/// The hidden subcommand that makes the binary a worker.
+pub const WORKER_COMMAND: &str = "admission-worker";
+
+/// Written before the first answer; what stands before it on the stream is noise of the process's start.
+pub(super) const READY: &[u8; 8] = b"ADMIT/1\n";
+
+/// Bytes of one frame between parent and worker: a batch of documents at their limit.
+pub(super) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Descriptors that a worker may have: its three streams and a few that the runtime opens at its start.
+const DESCRIPTORS_MAX: u64 = 16;
+
+/// Seconds of processor time after which a worker ends and is replaced: fifty million changes.
+const CPU_SECONDS_MAX: u64 = 10_000;
+
+/// A job's answer as it travels.
+#[derive(Debug, Encode, Decode)]
+pub(super) enum Answer {
+    /// See [`Verdict`].
+    #[n(0)]
+    Admitted(#[n(0)] u64, #[n(1)] Box<Admitted>),
+    /// See [`Verdict`].
+    #[n(1)]
+    Refused(#[n(0)] u64, #[n(1)] Refusal),
+}
+
+impl Answer {
+    pub(super) fn into_parts(self) -> (u64, Verdict) {
+        match self {
+            Answer::Admitted(id, admitted) => (id, Ok(*admitted)),
+            Answer::Refused(id, refusal) => (id, Err(refusal)),
+        }
+    }
+}
+
+/// The whole life of a worker process: gives up what it does not need, then judges until its input ends.
+pub fn worker_main() -> ExitCode {
+    let limits = [
+        (Resource::AS, ADMISSION_MEMORY_BYTES_MAX),
+        (Resource::CPU, CPU_SECONDS_MAX),
+        (Resource::FSIZE, 0),
+        (Resource::NOFILE, DESCRIPTORS_MAX),
+        (Resource::CORE, 0),
+    ];
+    for (resource, limit) in limits {
+        if setrlimit(resource, limit, limit).is_err() {
+            // Without its limits a worker is no protection.
+            return ExitCode::from(2);
+        }
+    }
+    match serve(io::stdin().lock(), io::stdout().lock(), judge) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Answers batches until the input ends.
+///
+/// # Errors
+/// When a stream breaks or holds no frame.
+pub fn serve(input: impl Read, output: impl Write, judge: impl Fn(&Job) -> Verdict) -> io::Result<()> {
+    let mut input = BufReader::new(input);
+    let mut output = BufWriter::new(output);
+    output.write_all(READY)?;
+    output.flush()?;
+    while let Some(frame) = read_frame(&mut input)? {
+        let jobs: Vec<Job> = minicbor::decode(&frame).map_err(io::Error::other)?;
+        for job in &jobs {
+            let answer = match judge(job) {
+                Ok(admitted) => Answer::Admitted(job.id, Box::new(admitted)),
+                Err(refusal) => Answer::Refused(job.id, refusal),
+            };
+            write_frame(&mut output, &answer)?;
+            // Each answer leaves at once: if the next job kills us, this one is not lost.
+            output.flush()?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads one frame; none at the end of the stream.
+pub(super) fn read_frame(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut length = [0; 4];
+    match input.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(io::Error::other("frame too long"));
+    }
+    let mut frame = Vec::new();
+    input.take(length as u64).read_to_end(&mut frame)?;
+    if frame.len() == length { Ok(Some(frame)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Writes one frame.
+pub(super) fn write_frame<T: Encode<()>>(output: &mut impl Write, value: &T) -> io::Result<()> {
+    let bytes = minicbor::to_vec(value).map_err(io::Error::other)?;
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    output.write_all(&length.to_le_bytes())?;
+    output.write_all(&bytes)
+}

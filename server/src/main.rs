@@ -1,3 +1,10 @@
-//! The `daybook` binary.
+//! The `daybook` binary: parses the command line, everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use server::command::{self, arguments::Arguments};
+
+fn main() -> ExitCode {
+    command::main(Arguments::parse())
+}

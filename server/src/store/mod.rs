@@ -5,9 +5,11 @@
 //! [`Store`] is a trait so that another database can stand behind the hub. [`Lookup`] is what can be read,
 //! [`Transaction`] what can be written; a [`SqliteStore`] gives both, a [`Readers`] pool gives the first.
 
+pub mod auth;
 mod backup;
 pub mod devices;
 mod lookup;
+pub mod phone;
 mod pool;
 mod row;
 mod schema;

@@ -1,0 +1,132 @@
+//! The server's face: routes, sockets, authentication, the embedded app. Hands frames to the hub and knows
+//! nothing of documents.
+
+pub mod error;
+pub mod auth;
+pub mod accept;
+mod assets;
+mod headers;
+mod health;
+mod identity;
+mod login;
+pub mod devices;
+mod socket;
+mod exchange;
+pub mod serve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use tower_http::timeout::TimeoutLayer;
+
+use crate::admission::PoolCounts;
+use crate::config::Config;
+use crate::http::auth::guess::GuessBrake;
+use crate::http::auth::password::Verifier;
+use crate::http::auth::ticket::Tickets;
+use crate::http::auth::token::Keys;
+use crate::hub::HubHandle;
+
+/// What every request may use. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of an [`App`].
+pub struct Parts {
+    /// How this server is operated.
+    pub config: Config,
+    /// The server's secrets.
+    pub keys: Keys,
+    /// The way to the hub.
+    pub hub: HubHandle,
+    /// Socket tickets that were drawn and not used.
+    pub tickets: Tickets,
+    /// Lives and deaths of the admission workers.
+    pub workers: PoolCounts,
+    /// The brake on guessing passwords.
+    pub brake: GuessBrake,
+    /// Verifies passwords.
+    pub passwords: Verifier,
+    /// Silence that a socket may keep.
+    pub silence: SocketSilence,
+}
+
+/// How long a socket may stay silent.
+#[derive(Debug, Clone, Copy)]
+pub struct SocketSilence {
+    /// Before its first frame.
+    pub first_frame: Duration,
+    /// Between frames. The phone sends a ping after 25 s of silence; three and a half of them may get lost.
+    pub between: Duration,
+}
+
+impl Default for SocketSilence {
+    fn default() -> Self {
+        Self { first_frame: Duration::from_secs(10), between: Duration::from_secs(90) }
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(config: Config, keys: Keys, hub: HubHandle, workers: PoolCounts) -> App {
+        let brake = GuessBrake::new(config.login_per_minute_by_name, config.login_per_minute_by_address);
+        App(Arc::new(Parts {
+            config,
+            keys,
+            hub,
+            workers,
+            tickets: Tickets::default(),
+            brake,
+            passwords: Verifier::default(),
+            silence: SocketSilence::default(),
+        }))
+    }
+}
+
+/// Bytes of a request to the interface for people: names, passwords, labels.
+const API_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Time for one request, from its head to its answer. Sockets end theirs with the upgrade.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Every route.
+pub fn router(app: App) -> Router {
+    let api = Router::new()
+        .route("/api/login", post(login::login))
+        .route("/api/refresh", post(login::refresh))
+        .route("/api/logout", post(login::logout))
+        .route("/api/ticket", post(login::ticket))
+        .route("/api/devices", get(devices::list))
+        .route("/api/devices/{id}/revoke", post(devices::revoke))
+        .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX));
+    let sync = Router::new()
+        .route("/sync", post(exchange::exchange))
+        .layer(DefaultBodyLimit::max(exchange::BODY_BYTES_MAX))
+        .route("/sync/ws", get(socket::open));
+    let health = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics));
+    Router::new()
+        .merge(api)
+        .merge(sync)
+        .merge(health)
+        .fallback(get(assets::serve))
+        .method_not_allowed_fallback(async || error::ApiError::NotFound)
+        .layer(middleware::from_fn_with_state(app.clone(), headers::check_origin))
+        .layer(middleware::from_fn(headers::add_safety))
+        .layer(TimeoutLayer::with_status_code(axum::http::StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .with_state(app)
+}

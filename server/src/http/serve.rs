@@ -1,0 +1,102 @@
+//! A server's life: lock the data folder, open the store, start the hub, listen, and at the end lose nothing.
+
+use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::admission::{PoolOptions, WorkerPool};
+use crate::config::Config;
+use crate::http::accept::{ConnectionLimits, accept};
+use crate::http::auth::token::Keys;
+use crate::http::{App, health, router};
+use crate::hub::{HubHandle, HubThread};
+use crate::store::SqliteStore;
+
+/// The file of the server's secrets in the data folder.
+pub const KEYS_FILE: &str = "keys";
+
+/// The file that says, by being locked, that a server runs on the data folder.
+const LOCK_FILE: &str = "server.lock";
+
+/// How long sockets may take to hear the goodbye.
+const GOODBYE_TIME: Duration = Duration::from_secs(3);
+
+/// A running server.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    accepting: tokio::task::JoinHandle<()>,
+    hub: HubThread,
+    _lock: File,
+}
+
+/// Takes the data folder for this process.
+///
+/// # Errors
+/// Another server has it.
+pub fn lock(data: &Path) -> Result<File> {
+    let path = data.join(LOCK_FILE);
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
+    let file = file.with_context(|| format!("{}", path.display()))?;
+    if file.try_lock().is_err() {
+        bail!("a server is running on {} already", data.display());
+    }
+    Ok(file)
+}
+
+impl Server {
+    /// Starts a server on a data folder.
+    ///
+    /// # Errors
+    /// The folder holds no data or is in use; the address is taken.
+    pub async fn start(data: &Path, config: Config, limits: ConnectionLimits) -> Result<Server> {
+        let lock = lock(data)?;
+        let keys = Keys::open(&data.join(KEYS_FILE))?;
+        let store = SqliteStore::open(data)?;
+        health::recorder();
+        let options = PoolOptions::own_binary().context("finding this program")?;
+        let options = PoolOptions { workers: config.workers.unwrap_or(options.workers), ..options };
+        let workers = WorkerPool::new(options).context("starting the admission workers")?;
+        let counts = workers.counts();
+        let (hub, thread) = HubHandle::start(store, workers)?;
+        let listener = TcpListener::bind(&config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        let limits = ConnectionLimits { connections_max: config.connections_max, ..limits };
+        let (stop, stopping) = watch::channel(false);
+        let router = router(App::new(config, keys, hub, counts));
+        let accepting = tokio::spawn(accept(listener, router, limits, stopping));
+        Ok(Server { address, stop, accepting, hub: thread, _lock: lock })
+    }
+
+    /// Stops: no new connections, running requests finish, what was acknowledged is durable as always, sockets
+    /// hear a goodbye.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let hub = self.hub;
+        let _ = self.accepting.await;
+        let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
+        // The goodbyes are in the sockets' channels; their tasks write them now.
+        tokio::time::sleep(GOODBYE_TIME.min(Duration::from_millis(300))).await;
+    }
+
+    /// Waits for a signal that asks the process to end.
+    ///
+    /// # Errors
+    /// The signals cannot be watched.
+    pub async fn until_signal() -> Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! One socket: frames from the phone to the hub, frames from the hub to the phone. Keeps the limits on silence
+//! and size; decides nothing.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use bytes::Bytes;
+use shared::limits;
+use shared::protocol::{self, ClientFrame, Goodbye, ServerFrame};
+use std::time::Duration;
+use tokio::time::timeout;
+
+use crate::clock;
+use crate::http::App;
+use crate::http::accept::ConnectionPermit;
+use crate::http::error::ApiError;
+use crate::http::identity;
+use crate::hub::{Identity, Outgoing, Session, Transport};
+
+/// Bytes that one socket buffers in each direction before it writes or parses. Frames larger than this still
+/// pass; 1,000 idle sockets hold 2 × 4 MiB and not the 256 MiB of the default.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// How long the phone may take nothing of what is written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `GET /sync/ws`. Nobody is asked for a token here: the ticket travels in the first frame, where no log of
+/// addresses and no browser history sees it.
+pub async fn open(
+    State(app): State<App>,
+    permit: Option<Extension<ConnectionPermit>>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * limits::SERVER_FRAME_BYTES_MAX)
+        .max_message_size(limits::FRAME_BYTES_MAX)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .on_upgrade(move |socket| async move {
+            metrics::gauge!("daybook_sockets").increment(1);
+            // The larger future of the first frame is gone before the long life of the socket begins.
+            if let Some((socket, session)) = Box::pin(begin(&app, socket)).await {
+                run(&app, socket, session).await;
+            }
+            metrics::gauge!("daybook_sockets").decrement(1);
+            drop(permit);
+        })
+}
+
+/// Takes the hello and opens the session.
+async fn begin(app: &App, mut socket: WebSocket) -> Option<(WebSocket, Session)> {
+    let first = match timeout(app.silence.first_frame, socket.recv()).await {
+        Ok(Some(Ok(Message::Binary(frame)))) => frame,
+        _ => {
+            end(socket, Goodbye::Malformed).await;
+            return None;
+        }
+    };
+    let identity = match authenticate(app, &first).await {
+        Ok(identity) => identity,
+        Err(why) => {
+            metrics::counter!("daybook_sockets_refused_total").increment(1);
+            end(socket, why).await;
+            return None;
+        }
+    };
+    let Ok(session) = app.hub.open(identity, Transport::Live) else {
+        end(socket, Goodbye::ShuttingDown).await;
+        return None;
+    };
+    session.submit(first.to_vec()).await.ok()?;
+    Some((socket, session))
+}
+
+async fn authenticate(app: &App, first: &Bytes) -> Result<Identity, Goodbye> {
+    let Ok(ClientFrame::Hello(hello)) = protocol::decode_client_frame(first) else {
+        return Err(Goodbye::Malformed);
+    };
+    let ticket = hello.ticket.ok_or(Goodbye::Unauthenticated)?;
+    let taken = app.tickets.take(&ticket, clock::monotonic_ms());
+    let (person, device) = taken.ok_or(Goodbye::Unauthenticated)?;
+    // Between the drawing of the ticket and now the device may have been revoked.
+    match identity::look_up(app, person, device).await {
+        Ok(caller) => Ok(caller.identity()),
+        Err(ApiError::Refused(_)) => Err(Goodbye::Revoked),
+        Err(ApiError::Unavailable) => Err(Goodbye::Overloaded),
+        Err(_) => Err(Goodbye::Unauthenticated),
+    }
+}
+
+async fn run(app: &App, mut socket: WebSocket, mut session: Session) {
+    let mut heard = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            outgoing = session.receive() => {
+                let written = match outgoing {
+                    Some(Outgoing::Frame(frame)) => write(&mut socket, frame).await,
+                    Some(Outgoing::Page(page)) => {
+                        let written = write(&mut socket, page).await;
+                        session.flushed();
+                        written
+                    }
+                    Some(Outgoing::Goodbye(why)) => return end(socket, why).await,
+                    None => return end(socket, Goodbye::ShuttingDown).await,
+                };
+                if written.is_err() {
+                    return;
+                }
+            }
+            message = socket.recv() => {
+                heard = tokio::time::Instant::now();
+                match message {
+                    Some(Ok(Message::Binary(frame))) => {
+                        if session.submit(frame.to_vec()).await.is_err() {
+                            return end(socket, Goodbye::ShuttingDown).await;
+                        }
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Text(_))) => return end(socket, Goodbye::Malformed).await,
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                }
+            }
+            () = tokio::time::sleep_until(heard + app.silence.between) => return,
+        }
+    }
+}
+
+/// Says that the phone does not take what is written.
+struct Stuck;
+
+async fn write(socket: &mut WebSocket, frame: Bytes) -> Result<(), Stuck> {
+    match timeout(WRITE_TIMEOUT, socket.send(Message::Binary(frame))).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Stuck),
+    }
+}
+
+async fn end(mut socket: WebSocket, why: Goodbye) {
+    let frame = protocol::encode(&ServerFrame::Goodbye(why));
+    if write(&mut socket, frame.into()).await.is_ok() {
+        let close = Message::Close(Some(CloseFrame { code: 1000, reason: "".into() }));
+        let _ = timeout(WRITE_TIMEOUT, socket.send(close)).await;
+    }
+}

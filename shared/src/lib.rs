@@ -15,6 +15,8 @@ pub mod projection;
 pub mod admission;
 pub mod protocol;
 pub mod view;
+pub mod card;
+pub mod timeline;
 pub mod client;
 #[cfg(test)]
 mod testing;

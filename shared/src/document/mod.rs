@@ -3,6 +3,7 @@
 //! permissions or of how changes travel.
 
 mod checking;
+mod history;
 mod reading;
 pub mod schema;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId};
 use crate::time::{Recorded, UtcMillis};
 
+pub use history::{ChangeWrites, FieldWrite};
 pub use reading::{RecordEntry, Written};
 
 /// The version of the document schema that this software writes.

@@ -33,6 +33,15 @@ pub struct Config {
     /// Admission workers; one a processor, at most four, where nothing is said. Each judges one document at a
     /// time.
     pub workers: Option<usize>,
+    /// Milliseconds of silence that a new connection may keep.
+    pub first_byte_ms: u64,
+    /// Milliseconds from the beginning of a request's head to its end, and between two requests.
+    pub head_ms: u64,
+    /// Milliseconds that a new socket may take for its hello.
+    pub hello_ms: u64,
+    /// Milliseconds of silence that a socket may keep. The phone sends a ping after 25 s of silence: three may
+    /// get lost.
+    pub silence_ms: u64,
     /// What is logged, in the syntax of tracing's filter.
     pub log: String,
 }
@@ -48,6 +57,10 @@ impl Default for Config {
             login_per_minute_by_address: NonZeroU32::new(1_200).expect("not zero"),
             connections_max: 5_000,
             workers: None,
+            first_byte_ms: 10_000,
+            head_ms: 15_000,
+            hello_ms: 10_000,
+            silence_ms: 90_000,
             log: "info".to_owned(),
         }
     }
@@ -73,9 +86,10 @@ impl Config {
     }
 
     fn from_sources(file: &Path, flags: &Flags) -> Result<Config, Box<figment::Error>> {
-        let known = ["listen", "origins", "https", "address_header", "login_per_minute_by_name"];
-        let more = ["login_per_minute_by_address", "connections_max", "workers", "log"];
-        let names: Vec<&str> = known.into_iter().chain(more).collect();
+        // `DAYBOOK_PASSWORD` and `DAYBOOK_DIR` are no settings of the server.
+        let defaults = serde_json::to_value(Config::default()).expect("plain values");
+        let names: Vec<&str> =
+            defaults.as_object().into_iter().flat_map(|fields| fields.keys()).map(String::as_str).collect();
         Figment::from(Serialized::defaults(Config::default()))
             .merge(Toml::file(file))
             .merge(Env::prefixed("DAYBOOK_").only(&names))

@@ -7,7 +7,6 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Flags};
-use crate::http::accept::ConnectionLimits;
 use crate::http::serve::Server;
 use crate::outcome::{CommandResult, Outcome, say, told};
 
@@ -32,7 +31,7 @@ pub fn serve(data: &Path, listen: Option<String>, config: Option<&Path>, as_json
         .build()
         .context("starting the runtime")?;
     let address = runtime.block_on(async {
-        let server = Server::start(data, config, ConnectionLimits::default()).await?;
+        let server = Server::start(data, config).await?;
         let address = server.address;
         let url = format!("http://{address}");
         say(&if as_json { json!({ "ready": url }).to_string() } else { format!("ready {url}") });

@@ -29,17 +29,6 @@ pub struct ConnectionLimits {
     pub drain: Duration,
 }
 
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            connections_max: 5_000,
-            first_byte: Duration::from_secs(10),
-            head: Duration::from_secs(15),
-            drain: Duration::from_secs(10),
-        }
-    }
-}
-
 /// Bytes that hyper buffers of a request's head; larger heads are refused.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 

@@ -51,23 +51,6 @@ pub struct Parts {
     pub brake: GuessBrake,
     /// Verifies passwords.
     pub passwords: Verifier,
-    /// Silence that a socket may keep.
-    pub silence: SocketSilence,
-}
-
-/// How long a socket may stay silent.
-#[derive(Debug, Clone, Copy)]
-pub struct SocketSilence {
-    /// Before its first frame.
-    pub first_frame: Duration,
-    /// Between frames. The phone sends a ping after 25 s of silence; three and a half of them may get lost.
-    pub between: Duration,
-}
-
-impl Default for SocketSilence {
-    fn default() -> Self {
-        Self { first_frame: Duration::from_secs(10), between: Duration::from_secs(90) }
-    }
 }
 
 impl std::ops::Deref for App {
@@ -90,7 +73,6 @@ impl App {
             tickets: Tickets::default(),
             brake,
             passwords: Verifier::default(),
-            silence: SocketSilence::default(),
         }))
     }
 }

@@ -24,6 +24,9 @@ pub const KEYS_FILE: &str = "keys";
 /// The file that says, by being locked, that a server runs on the data folder.
 const LOCK_FILE: &str = "server.lock";
 
+/// How long running requests may take after a stop was asked for.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
 /// How long sockets may take to hear the goodbye.
 const GOODBYE_TIME: Duration = Duration::from_secs(3);
 
@@ -56,7 +59,7 @@ impl Server {
     ///
     /// # Errors
     /// The folder holds no data or is in use; the address is taken.
-    pub async fn start(data: &Path, config: Config, limits: ConnectionLimits) -> Result<Server> {
+    pub async fn start(data: &Path, config: Config) -> Result<Server> {
         let lock = lock(data)?;
         let keys = Keys::open(&data.join(KEYS_FILE))?;
         let store = SqliteStore::open(data)?;
@@ -68,7 +71,12 @@ impl Server {
         let (hub, thread) = HubHandle::start(store, workers)?;
         let listener = TcpListener::bind(&config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
         let address = listener.local_addr()?;
-        let limits = ConnectionLimits { connections_max: config.connections_max, ..limits };
+        let limits = ConnectionLimits {
+            connections_max: config.connections_max,
+            first_byte: Duration::from_millis(config.first_byte_ms),
+            head: Duration::from_millis(config.head_ms),
+            drain: DRAIN_TIME,
+        };
         let (stop, stopping) = watch::channel(false);
         let router = router(App::new(config, keys, hub, counts));
         let accepting = tokio::spawn(accept(listener, router, limits, stopping));

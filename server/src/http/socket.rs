@@ -51,7 +51,7 @@ pub async fn open(
 
 /// Takes the hello and opens the session.
 async fn begin(app: &App, mut socket: WebSocket) -> Option<(WebSocket, Session)> {
-    let first = match timeout(app.silence.first_frame, socket.recv()).await {
+    let first = match timeout(Duration::from_millis(app.config.hello_ms), socket.recv()).await {
         Ok(Some(Ok(Message::Binary(frame)))) => frame,
         _ => {
             end(socket, Goodbye::Malformed).await;
@@ -91,6 +91,7 @@ async fn authenticate(app: &App, first: &Bytes) -> Result<Identity, Goodbye> {
 }
 
 async fn run(app: &App, mut socket: WebSocket, mut session: Session) {
+    let silence = Duration::from_millis(app.config.silence_ms);
     let mut heard = tokio::time::Instant::now();
     loop {
         tokio::select! {
@@ -122,7 +123,7 @@ async fn run(app: &App, mut socket: WebSocket, mut session: Session) {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 }
             }
-            () = tokio::time::sleep_until(heard + app.silence.between) => return,
+            () = tokio::time::sleep_until(heard + silence) => return,
         }
     }
 }

@@ -1,1 +1,229 @@
-//! bridge
+//! The phone's core for browsers: a thin face of [`shared::client::Client`]. Questions and answers are JSON
+//! texts, frames and rows are byte arrays. The only crate that knows JavaScript; knows no rule of the domain.
+
+#![allow(missing_docs, reason = "wasm-bindgen's macro generates undocumented items")]
+
+use js_sys::{Array, Object, Reflect, Uint8Array};
+use serde_json::{Value, json};
+use shared::client::{Client, Disconnect, EditId, Output, Profile, WriteId};
+use shared::entropy::Entropy;
+use shared::id::Seq;
+use shared::refusal::{Refusal, Rule};
+use shared::time::{Now, UtcMillis};
+use wasm_bindgen::prelude::*;
+
+/// The client machine behind handles that JavaScript can hold.
+#[wasm_bindgen]
+pub struct Bridge {
+    client: Client,
+}
+
+/// The driver's clocks at the moment of a call.
+#[wasm_bindgen]
+#[derive(Clone, Copy)]
+pub struct Clock {
+    now: Now,
+}
+
+#[wasm_bindgen]
+impl Clock {
+    /// Takes `Date.now()`, `performance.now()` and minutes east of UTC.
+    #[wasm_bindgen(constructor)]
+    pub fn new(wall_ms: f64, monotonic_ms: f64, offset_minutes: i32) -> Clock {
+        let now =
+            Now { wall: UtcMillis(wall_ms as i64), monotonic_ms: monotonic_ms.max(0.0) as u64, offset_minutes };
+        Clock { now }
+    }
+}
+
+fn refusal_json(refusal: &Refusal) -> Value {
+    json!({ "rule": refusal.rule, "about": refusal.about, "zh": refusal.rule.zh(), "en": refusal.rule.en() })
+}
+
+fn set(object: &Object, key: &str, value: &JsValue) {
+    Reflect::set(object, &JsValue::from_str(key), value).expect("a plain object takes any key");
+}
+
+fn parse<T>(text: &str) -> Result<T, JsError>
+where
+    T: serde::de::DeserializeOwned,
+{
+    serde_json::from_str(text).map_err(|error| JsError::new(&error.to_string()))
+}
+
+/// What never changes while the app runs, as JSON: the words of every rule in both languages and what each
+/// kind of document may hold, `{words: {rule: {zh, en}}, schemas: […]}`.
+#[wasm_bindgen]
+pub fn constants() -> String {
+    let words = Rule::ALL.iter().filter_map(|rule| {
+        let name = serde_json::to_value(rule).ok()?.as_str()?.to_owned();
+        Some((name, json!({ "zh": rule.zh(), "en": rule.en() })))
+    });
+    json!({ "words": Value::Object(words.collect()), "schemas": shared::document::schema::schemas() }).to_string()
+}
+
+#[wasm_bindgen]
+impl Bridge {
+    /// Opens the machine over the rows of the store. `seed` is 32 fresh random bytes.
+    ///
+    /// # Errors
+    /// If the rows are not those of a phone, or of newer software.
+    pub fn open(clock: &Clock, seed: &[u8], keys: Vec<String>, values: Vec<Uint8Array>) -> Result<Bridge, JsError> {
+        let seed = seed.try_into().map_err(|_| JsError::new("the seed must have 32 bytes"))?;
+        let rows = keys.into_iter().zip(values.iter().map(Uint8Array::to_vec)).collect();
+        let client = Client::open(clock.now, Entropy::from_seed(seed), rows)?;
+        Ok(Bridge { client })
+    }
+
+    /// Takes the profile of a login, as JSON. False if it is another person's and unsent work remains.
+    ///
+    /// # Errors
+    /// If the JSON is no profile.
+    pub fn login(&mut self, clock: &Clock, profile: &str) -> Result<bool, JsError> {
+        let profile: Profile = parse(profile)?;
+        if !self.client.may_login(profile.person.id) {
+            return Ok(false);
+        }
+        self.client.handle_login(clock.now, profile);
+        Ok(true)
+    }
+
+    /// Takes an edit: `{"ok": id}` or `{"refusal": …}`.
+    ///
+    /// # Errors
+    /// If the JSON is no edit.
+    pub fn edit(&mut self, clock: &Clock, edit: &str) -> Result<String, JsError> {
+        let answer = match self.client.handle_edit(clock.now, parse(edit)?) {
+            Ok(id) => json!({ "ok": id }),
+            Err(refusal) => json!({ "refusal": refusal_json(&refusal) }),
+        };
+        Ok(answer.to_string())
+    }
+
+    /// Takes a ledger command: `{"ok": id}` or `{"refusal": …}`.
+    ///
+    /// # Errors
+    /// If the JSON is no command.
+    pub fn command(&mut self, clock: &Clock, command: &str) -> Result<String, JsError> {
+        let answer = match self.client.handle_command(clock.now, parse(command)?) {
+            Ok(id) => json!({ "ok": id }),
+            Err(refusal) => json!({ "refusal": refusal_json(&refusal) }),
+        };
+        Ok(answer.to_string())
+    }
+
+    /// Answers a query; both are JSON.
+    ///
+    /// # Errors
+    /// If the JSON is no query.
+    pub fn query(&mut self, clock: &Clock, query: &str) -> Result<String, JsError> {
+        let answer = self.client.query(clock.now, &parse(query)?);
+        serde_json::to_string(&answer).map_err(|error| JsError::new(&error.to_string()))
+    }
+
+    /// Forgets a refused edit that the person has dealt with.
+    pub fn dismiss_refused(&mut self, clock: &Clock, edit: f64) {
+        self.client.handle_dismiss_refused(clock.now, EditId(edit as u64));
+    }
+
+    /// Forgets a refused request that the person has dealt with.
+    ///
+    /// # Errors
+    /// If the text is no request's id.
+    pub fn dismiss_request(&mut self, clock: &Clock, request: &str) -> Result<(), JsError> {
+        self.client.handle_dismiss_request(clock.now, request.parse()?);
+        Ok(())
+    }
+
+    /// Shows a notice no more.
+    pub fn dismiss_notice(&mut self, clock: &Clock, notice: f64) {
+        self.client.handle_dismiss_notice(clock.now, Seq(notice as u64));
+    }
+
+    /// How many photos wait on this device.
+    pub fn photos(&mut self, clock: &Clock, pending: u32) {
+        self.client.handle_photos(clock.now, pending);
+    }
+
+    /// The write is on disk.
+    pub fn stored(&mut self, clock: &Clock, write: f64) {
+        self.client.handle_stored(clock.now, WriteId(write as u64));
+    }
+
+    /// The write failed as a whole.
+    pub fn store_failed(&mut self, clock: &Clock, write: f64) {
+        self.client.handle_store_failed(clock.now, WriteId(write as u64));
+    }
+
+    /// The connection stands.
+    pub fn connected(&mut self, clock: &Clock, ticket: Vec<u8>) {
+        self.client.handle_connected(clock.now, Some(ticket));
+    }
+
+    /// A frame arrived.
+    pub fn frame(&mut self, clock: &Clock, frame: &[u8]) {
+        self.client.handle_frame(clock.now, frame);
+    }
+
+    /// The connection broke or could not be made.
+    pub fn disconnected(&mut self, clock: &Clock) {
+        self.client.handle_disconnected(clock.now, Disconnect::Lost);
+    }
+
+    /// No ticket could be had because the login has ended.
+    pub fn login_ended(&mut self, clock: &Clock) {
+        self.client.handle_disconnected(clock.now, Disconnect::LoginNeeded);
+    }
+
+    /// The network seems to be back, or the person asked.
+    pub fn nudge(&mut self, clock: &Clock) {
+        self.client.handle_nudge(clock.now);
+    }
+
+    /// The time that [`Bridge::next_timeout`] named has come.
+    pub fn timeout(&mut self, clock: &Clock) {
+        self.client.handle_timeout(clock.now);
+    }
+
+    /// The monotonic millisecond at which [`Bridge::timeout`] is wanted.
+    pub fn next_timeout(&self) -> Option<f64> {
+        self.client.poll_timeout().map(|at| at as f64)
+    }
+
+    /// The next output, or `undefined`: `{type: "store", id, puts: [[key, bytes]], deletes: [key]}`,
+    /// `{type: "send", frame}`, `{type: "dial" | "hang_up" | "changed"}`.
+    pub fn poll(&mut self) -> JsValue {
+        let Some(output) = self.client.poll_output() else { return JsValue::UNDEFINED };
+        let object = Object::new();
+        let kind = match output {
+            Output::Store(write) => {
+                let puts: Array = write
+                    .puts
+                    .iter()
+                    .map(|(key, value)| {
+                        Array::of2(&JsValue::from_str(key), &Uint8Array::from(value.as_slice()).into())
+                    })
+                    .collect();
+                let deletes: Array = write.deletes.iter().map(|key| JsValue::from_str(key)).collect();
+                set(&object, "id", &JsValue::from_f64(write.id.0 as f64));
+                set(&object, "puts", &puts);
+                set(&object, "deletes", &deletes);
+                "store"
+            }
+            Output::Send(frame) => {
+                set(&object, "frame", &Uint8Array::from(frame.as_slice()));
+                "send"
+            }
+            Output::Dial => "dial",
+            Output::HangUp => "hang_up",
+            Output::Changed => "changed",
+        };
+        set(&object, "type", &JsValue::from_str(kind));
+        object.into()
+    }
+
+    /// All unsent work in plain words and bytes, for a rescue without a server.
+    pub fn export(&mut self) -> Vec<u8> {
+        self.client.export()
+    }
+}

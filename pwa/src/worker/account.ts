@@ -1,0 +1,147 @@
+// Login, tokens and the few plain HTTP calls. The access token lives in memory only; the refresh token is a
+// cookie that scripts cannot read. Knows nothing of documents.
+
+import type { DeviceRow, FailureCode, LoginPerson } from './messages.ts';
+
+/** Says that a plain HTTP call did not succeed, and why. */
+export class CallFailure extends Error {
+  constructor(readonly code: FailureCode) {
+    super(code);
+  }
+}
+
+export type LoginAnswer = {
+  access_token: string;
+  expires_in: number;
+  person: LoginPerson;
+  device: string;
+  incarnation: string;
+};
+
+/** What came of asking for a ticket. */
+export type Ticket = { type: 'ticket'; bytes: Uint8Array } | { type: 'login_needed' } | { type: 'unreachable' };
+
+const PATIENCE_MS = 15_000;
+
+async function post(path: string, body: unknown, token: string | null): Promise<Response> {
+  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  if (token !== null) headers['authorization'] = `Bearer ${token}`;
+  try {
+    return await fetch(path, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body ?? {}),
+      credentials: 'same-origin',
+      cache: 'no-store',
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+  } catch {
+    throw new CallFailure('offline');
+  }
+}
+
+function codeOf(status: number): FailureCode {
+  if (status === 401) return 'wrong_password';
+  if (status === 429) return 'too_many_attempts';
+  if (status === 403 || status === 404) return 'forbidden';
+  return status >= 502 && status <= 504 ? 'offline' : 'server_error';
+}
+
+function bytesOfHex(hex: string): Uint8Array {
+  const pairs = hex.match(/../g) ?? [];
+  return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));
+}
+
+export class Account {
+  private token: string | null = null;
+  private validUntil = 0;
+  private refreshing: Promise<boolean> | null = null;
+
+  /** Logs in with a password. `device` is the number that the server gave this installation before. */
+  async login(name: string, password: string, label: string, device: string | null): Promise<LoginAnswer> {
+    const body = device === null ? { name, password, label } : { name, password, label, device };
+    const response = await post('/api/login', body, null);
+    if (!response.ok) throw new CallFailure(codeOf(response.status));
+    const answer = (await response.json()) as LoginAnswer;
+    this.keep(answer);
+    return answer;
+  }
+
+  /** Ends the login on the server as far as it can be reached; the cookie goes with it. */
+  async logout(): Promise<void> {
+    const token = this.token;
+    this.token = null;
+    await post('/api/logout', null, token).catch(() => null);
+  }
+
+  /** A single-use ticket for the socket. */
+  async ticket(): Promise<Ticket> {
+    try {
+      const response = await this.authorised((token) => post('/api/ticket', null, token));
+      if (response === null) return { type: 'login_needed' };
+      if (!response.ok) return { type: 'unreachable' };
+      const { ticket } = (await response.json()) as { ticket: string };
+      return { type: 'ticket', bytes: bytesOfHex(ticket) };
+    } catch {
+      return { type: 'unreachable' };
+    }
+  }
+
+  /** The devices that this person may see. */
+  async devices(): Promise<DeviceRow[]> {
+    const response = await this.authorised((token) => this.get('/api/devices', token));
+    if (response === null) throw new CallFailure('forbidden');
+    if (!response.ok) throw new CallFailure(codeOf(response.status));
+    return (await response.json()) as DeviceRow[];
+  }
+
+  /** Revokes one device (S6). */
+  async revoke(id: string): Promise<void> {
+    const response = await this.authorised((token) => post(`/api/devices/${id}/revoke`, null, token));
+    if (response === null) throw new CallFailure('forbidden');
+    if (!response.ok) throw new CallFailure(codeOf(response.status));
+  }
+
+  private async get(path: string, token: string): Promise<Response> {
+    try {
+      const headers = { authorization: `Bearer ${token}` };
+      return await fetch(path, { headers, cache: 'no-store', signal: AbortSignal.timeout(PATIENCE_MS) });
+    } catch {
+      throw new CallFailure('offline');
+    }
+  }
+
+  /** Calls with a valid token, refreshed at most once; none if only a new login helps. */
+  private async authorised(call: (token: string) => Promise<Response>): Promise<Response | null> {
+    if (this.token === null || Date.now() > this.validUntil) {
+      if (!(await this.refresh())) return null;
+    }
+    const first = await call(this.token ?? '');
+    if (first.status !== 401) return first;
+    if (!(await this.refresh())) return null;
+    const second = await call(this.token ?? '');
+    return second.status === 401 ? null : second;
+  }
+
+  /** False if the server wants a login; throws if it cannot be reached. One at a time: the token rotates. */
+  private refresh(): Promise<boolean> {
+    this.refreshing ??= this.refreshOnce().finally(() => {
+      this.refreshing = null;
+    });
+    return this.refreshing;
+  }
+
+  private async refreshOnce(): Promise<boolean> {
+    const response = await post('/api/refresh', null, null);
+    if (response.status === 401 || response.status === 403) return false;
+    if (!response.ok) throw new CallFailure(codeOf(response.status));
+    this.keep((await response.json()) as LoginAnswer);
+    return true;
+  }
+
+  private keep(answer: { access_token: string; expires_in: number }): void {
+    this.token = answer.access_token;
+    // A minute early, so that a token does not end on the way.
+    this.validUntil = Date.now() + Math.max(30, answer.expires_in - 60) * 1000;
+  }
+}

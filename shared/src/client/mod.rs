@@ -14,24 +14,60 @@
 //!
 //! [`Client::poll_timeout`] says at which monotonic millisecond `handle_timeout` wants to be called.
 
+mod answers;
+mod clock;
+mod edits;
+mod export;
+mod feed;
+mod held;
+mod home;
+mod index;
+mod ledger;
+mod outbox;
+mod rebase;
+mod redial;
+mod rows;
+mod session;
+mod storing;
+mod views;
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use minicbor::{Decode, Encode};
+
+use crate::client::clock::Clock;
+use crate::client::held::Held;
+use crate::client::index::{Index, ListRow};
+use crate::client::ledger::Ledger;
+use crate::client::outbox::{Outbox, change_bytes};
+use crate::client::redial::Redial;
+use crate::client::rows::{Key, Meta};
+use crate::client::storing::Storing;
+use crate::document::Document;
 use crate::edit::Edit;
 use crate::entropy::Entropy;
-use crate::id::{DeviceId, DocId, RequestId, Seq};
+use crate::id::{DeviceId, DocId, PersonId, RequestId, Scope, Seq};
 use crate::ledger::{Command, Person, Team};
+use crate::projection::Projection;
+use crate::protocol::Cursor;
 use crate::refusal::Refusal;
 use crate::time::Now;
-use crate::view::{Answer, Query};
+use crate::view::{Answer, Link, Query};
 
 /// Who uses this phone, as the server said at login.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, Encode, Decode)]
 pub struct Profile {
     /// The person.
+    #[n(0)]
     pub person: Person,
     /// The person's team.
+    #[n(1)]
     pub team: Option<Team>,
     /// This installation, as the server registered it.
+    #[n(2)]
     pub device: DeviceId,
     /// The server's address, as the driver understands it.
+    #[n(3)]
     pub server: String,
 }
 
@@ -98,118 +134,299 @@ pub enum OpenFailure {
     Newer(u32),
 }
 
+/// Why a frame ends its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// It is no frame, or out of order.
+    Unreadable,
+    /// It does not fit what the phone holds: that is dropped and fetched again.
+    Unfit,
+}
+
+/// What went wrong on the server's side of the wire since the phone was opened; for logs and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Incidents {
+    /// Frames that could not be read and documents that did not fit.
+    pub faults: u64,
+    /// Digests that differed.
+    pub mismatches: u64,
+    /// Documents taken back to their acknowledged heads.
+    pub rebases: u64,
+}
+
 /// The phone's state machine. See the [module](self).
 pub struct Client {
     entropy: Entropy,
+    clock: Clock,
+    /// The latest `now`.
+    now: Now,
+    meta: Meta,
+    held: Held,
+    index: Index,
+    ledger: Ledger,
+    outbox: Outbox,
+    storing: Storing,
+    redial: Redial,
+    outputs: VecDeque<Output>,
+    /// Whether something that a screen shows may differ since the last [`Output::Changed`].
+    changed: bool,
+    /// When the server was last asked for its time.
+    asked_ms: u64,
+    /// The next page to ask for.
+    pull: Option<Cursor>,
+    /// Whether the feed was read to its end on this connection.
+    caught_up: bool,
+    /// Scopes announced anew whose stale documents go when the feed was read to its end.
+    sweep: BTreeSet<Scope>,
+    /// Documents that did not fit, to be dropped and fetched again.
+    broken: BTreeSet<DocId>,
+    /// Documents that did not fit once in this run.
+    unloadable: HashSet<DocId>,
+    /// Documents whose unsent changes do not fit their acknowledged form: rebased at the end of the input.
+    unfit: BTreeSet<DocId>,
+    faults: u64,
+    mismatches: u64,
+    rebases: u64,
 }
 
 impl Client {
-    /// Opens the phone over all rows of its store; none means a fresh phone with a fresh actor. Never reads
-    /// a document: lists come from projection rows.
+    /// Opens the phone over all rows of its store; none means a fresh phone with a fresh actor. Reads no
+    /// document: lists come from projection rows.
     ///
     /// # Errors
     /// `Damaged`, `Newer`.
-    pub fn open(_now: Now, entropy: Entropy, _rows: Vec<Row>) -> Result<Client, OpenFailure> {
-        Ok(Client { entropy })
+    pub fn open(now: Now, mut entropy: Entropy, rows: Vec<Row>) -> Result<Client, OpenFailure> {
+        let loaded = rows::load(rows)?;
+        let is_new = loaded.meta.is_none();
+        let meta = loaded.meta.unwrap_or_else(|| Meta::new(entropy.actor_id(), now));
+        let redial = match meta.profile {
+            Some(_) => Redial::eager(now.monotonic_ms),
+            None => Redial::halted(Link::LoginNeeded),
+        };
+        let mut client = Client {
+            clock: Clock::open(now, meta.clock_offset_ms, meta.wall_seen),
+            entropy,
+            now,
+            meta,
+            held: Held::default(),
+            index: Index::default(),
+            ledger: Ledger::open(loaded.scopes, loaded.actors),
+            outbox: Outbox::default(),
+            storing: Storing::default(),
+            redial,
+            outputs: VecDeque::new(),
+            changed: true,
+            asked_ms: now.monotonic_ms,
+            pull: None,
+            caught_up: false,
+            sweep: BTreeSet::new(),
+            broken: BTreeSet::new(),
+            unloadable: HashSet::new(),
+            unfit: BTreeSet::new(),
+            faults: 0,
+            mismatches: 0,
+            rebases: 0,
+        };
+        for (number, row) in loaded.out {
+            client.outbox.insert(number, row);
+        }
+        for (doc, row) in loaded.docs {
+            client.held.insert(doc, row);
+        }
+        if is_new {
+            client.touch(Key::Meta);
+        }
+        client.open_lists(loaded.lists);
+        client.resume_sweeps();
+        if !loaded.damaged.is_empty() {
+            client.discard_damaged(&loaded.damaged);
+        }
+        client.finish(now);
+        Ok(client)
     }
 
     /// Takes the profile of a login. A login of another person empties the phone if nothing is unsent; while
     /// something is, the login is not taken and the link stays at `LoginNeeded` (see [`Client::may_login`]).
-    pub fn handle_login(&mut self, _now: Now, _profile: Profile) {}
+    pub fn handle_login(&mut self, now: Now, profile: Profile) {
+        self.begin(now);
+        let person = profile.person.id;
+        if !self.may_login(person) {
+            self.redial.halt(Link::LoginNeeded);
+            self.changed = true;
+            self.finish(now);
+            return;
+        }
+        let is_other = self.meta.profile.as_ref().is_some_and(|known| known.person.id != person);
+        if is_other {
+            self.empty(now);
+        }
+        self.meta.profile = Some(profile);
+        self.redial.resume(now.monotonic_ms);
+        self.touch(Key::Meta);
+        self.changed = true;
+        self.finish(now);
+    }
 
-    /// Whether a login of this person would be taken.
-    pub fn may_login(&self, _person: crate::id::PersonId) -> bool {
-        true
+    /// Whether a login of this person would be taken: the phone is the person's already, or holds nothing
+    /// unsent of somebody else.
+    pub fn may_login(&self, person: PersonId) -> bool {
+        let is_same = self.meta.profile.as_ref().is_none_or(|profile| profile.person.id == person);
+        is_same || self.outbox.is_empty()
     }
 
     /// Takes an edit: judges it, applies it, stores it. Shown at once as `saving`.
     ///
     /// # Errors
     /// What the rules say; the phone is as before.
-    pub fn handle_edit(&mut self, _now: Now, _edit: Edit) -> Result<EditId, Refusal> {
-        Err(crate::refusal::Rule::StoreUnavailable.into())
+    pub fn handle_edit(&mut self, now: Now, edit: Edit) -> Result<EditId, Refusal> {
+        self.begin(now);
+        let taken = self.take_edit(now, edit);
+        self.finish(now);
+        taken
     }
 
     /// Takes a ledger command, queued as a request and shown as 申请中 until the server answers.
     ///
     /// # Errors
     /// What the role forbids outright.
-    pub fn handle_command(&mut self, _now: Now, _command: Command) -> Result<RequestId, Refusal> {
-        Err(crate::refusal::Rule::StoreUnavailable.into())
+    pub fn handle_command(&mut self, now: Now, command: Command) -> Result<RequestId, Refusal> {
+        self.begin(now);
+        let taken = self.take_command(now, command);
+        self.finish(now);
+        taken
     }
 
     /// The person has dealt with a refused or held edit: forget it.
-    pub fn handle_dismiss_refused(&mut self, _now: Now, _edit: EditId) {}
+    pub fn handle_dismiss_refused(&mut self, now: Now, edit: EditId) {
+        self.begin(now);
+        self.dismiss_out(edit.0);
+        self.finish(now);
+    }
 
     /// The person has dealt with a refused request: forget it.
-    pub fn handle_dismiss_request(&mut self, _now: Now, _request: RequestId) {}
+    pub fn handle_dismiss_request(&mut self, now: Now, request: RequestId) {
+        self.begin(now);
+        if let Some(number) = self.outbox.find_request(request) {
+            self.dismiss_out(number);
+        }
+        self.finish(now);
+    }
 
     /// The person has read a notice: show it no more on this phone.
-    pub fn handle_dismiss_notice(&mut self, _now: Now, _notice: Seq) {}
+    pub fn handle_dismiss_notice(&mut self, now: Now, notice: Seq) {
+        self.begin(now);
+        if !self.meta.dismissed.contains(&notice) {
+            self.meta.dismissed.push(notice);
+            self.touch(Key::Meta);
+            self.changed = true;
+        }
+        self.finish(now);
+    }
 
     /// How many photos the driver has not got verified by the server; shown in the pending counts.
-    pub fn handle_photos(&mut self, _now: Now, _pending: u32) {}
+    pub fn handle_photos(&mut self, now: Now, pending: u32) {
+        self.begin(now);
+        if self.meta.photos != pending {
+            self.meta.photos = pending;
+            self.touch(Key::Meta);
+            self.changed = true;
+        }
+        self.finish(now);
+    }
 
     /// The write is on disk.
-    pub fn handle_stored(&mut self, _now: Now, _write: WriteId) {}
+    pub fn handle_stored(&mut self, now: Now, write: WriteId) {
+        self.begin(now);
+        if self.storing.confirm(write) {
+            self.changed = true;
+        }
+        self.finish(now);
+    }
 
     /// The write failed as a whole. Everything it held is kept and written again after a pause.
-    pub fn handle_store_failed(&mut self, _now: Now, _write: WriteId) {}
+    pub fn handle_store_failed(&mut self, now: Now, write: WriteId) {
+        self.begin(now);
+        self.storing.fail(write, now.monotonic_ms, &mut self.entropy);
+        self.changed = true;
+        self.finish(now);
+    }
 
     /// The connection stands. `ticket` authenticates it where the transport does not.
-    pub fn handle_connected(&mut self, _now: Now, _ticket: Option<Vec<u8>>) {}
+    pub fn handle_connected(&mut self, now: Now, ticket: Option<Vec<u8>>) {
+        self.begin(now);
+        self.open_session(now, ticket);
+        self.finish(now);
+    }
 
     /// A frame arrived.
-    pub fn handle_frame(&mut self, _now: Now, _frame: &[u8]) {}
+    pub fn handle_frame(&mut self, now: Now, frame: &[u8]) {
+        self.begin(now);
+        self.take_frame(now, frame);
+        self.finish(now);
+    }
 
     /// The connection ended or could not be made.
-    pub fn handle_disconnected(&mut self, _now: Now, _why: Disconnect) {}
+    pub fn handle_disconnected(&mut self, now: Now, why: Disconnect) {
+        self.begin(now);
+        self.take_disconnect(now, why);
+        self.finish(now);
+    }
 
     /// The network seems to be back, or the person asked: dial at once instead of waiting.
-    pub fn handle_nudge(&mut self, _now: Now) {}
+    pub fn handle_nudge(&mut self, now: Now) {
+        self.begin(now);
+        self.redial.nudge(now.monotonic_ms);
+        self.finish(now);
+    }
 
     /// The time that [`Client::poll_timeout`] named has come.
-    pub fn handle_timeout(&mut self, _now: Now) {}
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.begin(now);
+        self.finish(now);
+    }
 
     /// The monotonic millisecond at which `handle_timeout` is wanted.
     pub fn poll_timeout(&self) -> Option<u64> {
-        None
+        let pause = if self.redial.is_open() { self.outbox.due_ms(self.now.monotonic_ms) } else { None };
+        [self.redial.due_ms(), self.storing.due_ms(), pause].into_iter().flatten().min()
     }
 
     /// What the driver does next; `None` when it may call the next `handle_*`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        if self.storing.is_ready() {
+            return Some(Output::Store(self.make_write()));
+        }
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        std::mem::take(&mut self.changed).then_some(Output::Changed)
     }
 
     /// Answers a question from memory.
-    pub fn query(&mut self, _now: Now, query: &Query) -> Answer {
-        match query {
-            Query::Customer { .. } => Answer::Customer(None),
-            Query::Visit { .. } => Answer::Visit(None),
-            Query::Timeline { .. } | Query::Newest { .. } => Answer::Timeline(Vec::new()),
-            Query::Late => Answer::Late(Vec::new()),
-            Query::People => Answer::People(Vec::new()),
-            Query::Refused => Answer::Refused(Vec::new()),
-            Query::Requests => Answer::Requests(Vec::new()),
-            Query::Status | Query::Home | Query::Customers { .. } | Query::ToAccept => {
-                Answer::Customers(Vec::new())
-            }
-        }
+    pub fn query(&mut self, now: Now, query: &Query) -> Answer {
+        self.index.settle();
+        self.answer(now, query)
     }
 
     /// The profile of the last login.
     pub fn profile(&self) -> Option<&Profile> {
-        None
+        self.meta.profile.as_ref()
     }
 
-    /// Whether nothing waits: every write is stored, every edit and request answered, the feed caught up.
+    /// Whether nothing waits: every write is stored, every edit and request answered, the feed read to its end.
     pub fn is_settled(&self) -> bool {
-        true
+        let is_released = !self.ledger.scopes().any(|(_, state)| state.row.leaving);
+        self.storing.is_idle() && self.caught_up && self.outbox.counts().0 == 0 && is_released
+    }
+
+    /// What went wrong since the phone was opened.
+    pub fn incidents(&self) -> Incidents {
+        Incidents { faults: self.faults, mismatches: self.mismatches, rebases: self.rebases }
     }
 
     /// All unsent work in plain words and bytes, as JSON, for a rescue without a server.
     pub fn export(&mut self) -> Vec<u8> {
-        b"{}".to_vec()
+        self.make_export()
     }
 
     /// Draws the id of a new document.
@@ -220,5 +437,190 @@ impl Client {
     /// Draws the id of a new record inside a document: 16 hexadecimal digits.
     pub fn new_record_id(&mut self) -> String {
         self.entropy.bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The first thing of every input.
+    fn begin(&mut self, now: Now) {
+        self.clock.observe(now);
+        self.now = now;
+        self.meta.wall_seen = self.meta.wall_seen.max(now.wall);
+        if self.meta.offset_minutes != now.offset_minutes {
+            self.meta.offset_minutes = now.offset_minutes;
+            self.touch(Key::Meta);
+        }
+    }
+
+    /// The last thing of every input.
+    fn finish(&mut self, now: Now) {
+        self.act_on_time(now);
+        while let Some(doc) = self.unfit.pop_first() {
+            self.rebase(doc, Default::default());
+        }
+        self.pump(now);
+    }
+
+    fn touch(&mut self, key: Key) {
+        self.storing.touch(key);
+    }
+
+    /// Makes the write of everything that changed, from the state as it stands.
+    fn make_write(&mut self) -> Write {
+        // The first screen is read while the machine is still loading: it goes with whatever it shows.
+        self.touch(Key::Home);
+        self.touch(Key::Status);
+        let (id, keys) = self.storing.begin();
+        let mut write = Write { id, puts: Vec::with_capacity(keys.len()), deletes: Vec::new() };
+        for key in keys {
+            match self.row_bytes(key) {
+                Some(bytes) => write.puts.push((key.name(), bytes)),
+                None => write.deletes.push(key.name()),
+            }
+        }
+        write
+    }
+
+    fn row_bytes(&mut self, key: Key) -> Option<Vec<u8>> {
+        match key {
+            Key::Meta => Some(rows::encode(&self.meta)),
+            Key::Actors => Some(rows::encode(&self.ledger.actors())),
+            Key::Scope(scope) => self.ledger.scope(scope).map(|state| rows::encode(&state.row)),
+            Key::Doc(doc) => self.held.get(doc).map(rows::encode),
+            Key::List(doc) => self.index.get(doc).map(rows::encode),
+            Key::Out(number) => self.outbox.get(number).map(rows::OutRow::encode),
+            Key::Home => Some(self.stored_home()),
+            Key::Status => Some(self.stored_status()),
+        }
+    }
+
+    /// The document as the person sees it: acknowledged and unsent. None if the phone does not hold it.
+    fn open_document(&mut self, doc: DocId) -> Option<&mut Document> {
+        if self.held.opened(doc).is_some() {
+            return self.held.opened(doc);
+        }
+        let pending = self.outbox.pending_of(doc);
+        let mut document = match self.held.get(doc) {
+            Some(row) => match Document::load(&row.saved) {
+                Ok(document) => document,
+                Err(_) => {
+                    self.mark_broken(doc);
+                    return None;
+                }
+            },
+            None if pending.is_empty() => return None,
+            None => Document::empty(),
+        };
+        for number in pending {
+            let row = self.outbox.get(number)?;
+            if document.apply(&change_bytes(row)).is_err() {
+                self.unfit.insert(doc);
+                return None;
+            }
+        }
+        Some(self.held.keep_open(doc, document))
+    }
+
+    /// Projects the document as the person sees it into the lists.
+    fn refresh_list_row(&mut self, doc: DocId) {
+        let scope = self.scope_of(doc);
+        let projection = self.open_document(doc).and_then(Projection::of);
+        match (scope, projection) {
+            (Some(scope), Some(projection)) => self.index.insert(doc, ListRow { scope, projection }),
+            (None, _) | (_, None) => self.index.remove(doc),
+        }
+        self.touch(Key::List(doc));
+    }
+
+    /// Projects a document that has nothing unsent into the lists.
+    fn index_document(&mut self, doc: DocId, scope: Scope, document: &mut Document) {
+        match Projection::of(document) {
+            Some(projection) => self.index.insert(doc, ListRow { scope, projection }),
+            None => self.index.remove(doc),
+        }
+        self.touch(Key::List(doc));
+    }
+
+    fn scope_of(&self, doc: DocId) -> Option<Scope> {
+        let held = self.held.get(doc).map(|row| row.scope);
+        held.or_else(|| Some(self.outbox.get(*self.outbox.pending_of(doc).first()?)?.scope()))
+    }
+
+    /// Takes the list rows; makes those that are missing or of another shape from their documents.
+    fn open_lists(&mut self, lists: Vec<(DocId, Vec<u8>)>) {
+        for (doc, bytes) in lists {
+            match (self.scope_of(doc), rows::decode::<ListRow>(&bytes)) {
+                (Some(_), Some(row)) => self.index.insert(doc, row),
+                (None, _) => self.touch(Key::List(doc)),
+                (Some(_), None) => {}
+            }
+        }
+        let held = self.held.iter().map(|(doc, _)| doc);
+        let unsent = self.outbox.iter().filter(|(_, row)| row.is_pending()).filter_map(|(_, row)| row.doc());
+        let missing: BTreeSet<DocId> = held.chain(unsent).filter(|doc| self.index.get(*doc).is_none()).collect();
+        for doc in missing {
+            self.refresh_list_row(doc);
+        }
+    }
+
+    /// Finds the scopes that were announced anew and not swept before the phone was closed.
+    fn resume_sweeps(&mut self) {
+        let is_stale = |scope: Scope, generation: u32| {
+            self.ledger.scope(scope).is_some_and(|state| state.row.generation > generation)
+        };
+        let stale: Vec<Scope> =
+            self.held.iter().filter(|(_, row)| is_stale(row.scope, row.generation)).map(|(_, row)| row.scope).collect();
+        let eventless = self.ledger.scopes().filter(|(_, state)| state.row.events_stale).map(|(scope, _)| scope);
+        self.sweep = stale.into_iter().chain(eventless).collect();
+    }
+
+    /// Copies of the server's data that cannot be read are dropped, and everything is fetched anew.
+    fn discard_damaged(&mut self, names: &[String]) {
+        for key in names.iter().filter_map(|name| Key::parse(name)) {
+            self.touch(key);
+        }
+        self.faults += names.len() as u64;
+        self.begin_epoch(None);
+    }
+
+    /// Another person logged in and nothing was unsent: nothing of the former person stays.
+    fn empty(&mut self, now: Now) {
+        let docs: Vec<DocId> = self.held.iter().map(|(doc, _)| doc).collect();
+        for doc in docs {
+            self.forget_document(doc);
+        }
+        let scopes: Vec<Scope> = self.ledger.scopes().map(|(scope, _)| scope).collect();
+        for scope in scopes {
+            self.drop_scope(scope);
+        }
+        self.ledger = Ledger::default();
+        self.touch(Key::Actors);
+        self.outputs.push_back(Output::HangUp);
+        let clock_offset_ms = self.meta.clock_offset_ms;
+        let fresh = Meta::new(self.entropy.actor_id(), now);
+        self.meta = Meta { clock_offset_ms, next_out: self.meta.next_out, ..fresh };
+        self.outbox.forget_flight();
+        self.redial = Redial::eager(now.monotonic_ms);
+    }
+}
+
+impl Meta {
+    fn new(actor: crate::id::ActorId, now: Now) -> Meta {
+        Meta {
+            format: rows::FORMAT,
+            actor,
+            former_actors: Vec::new(),
+            profile: None,
+            incarnation: None,
+            cursor: None,
+            complete: false,
+            epoch: 1,
+            recovering: false,
+            clock_offset_ms: None,
+            wall_seen: now.wall,
+            last_synced: None,
+            next_out: 1,
+            dismissed: Vec::new(),
+            photos: 0,
+            offset_minutes: now.offset_minutes,
+        }
     }
 }

@@ -1,0 +1,158 @@
+//! What lists need of every document, in memory: projections by document, and a summary by customer. A
+//! projection is also kept as a row, so that opening the phone loads no document (CL-50).
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use minicbor::{Decode, Encode};
+
+use crate::document::Kind;
+use crate::id::{DocId, PersonId, Scope};
+use crate::projection::{CustomerProjection, Projection, VisitProjection};
+use crate::time::StatedTime;
+
+/// What lists show of one document, acknowledged and unsent.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub(super) struct ListRow {
+    #[n(0)]
+    pub(super) scope: Scope,
+    #[n(1)]
+    pub(super) projection: Projection,
+}
+
+impl ListRow {
+    pub(super) fn kind(&self) -> Kind {
+        self.projection.kind()
+    }
+
+    pub(super) fn author(&self) -> Option<PersonId> {
+        self.projection.author()
+    }
+
+    /// The customer whose scope the document lies in.
+    pub(super) fn customer(&self) -> Option<DocId> {
+        self.scope.customer()
+    }
+}
+
+/// What a customer's visits add up to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Summary {
+    /// When the last visit took place; void ones do not count.
+    pub(super) last_visit: Option<StatedTime>,
+    /// The earliest open next action with a day, and its words. A visit on that day or later has dealt with it.
+    pub(super) next_action: Option<(StatedTime, Option<String>)>,
+}
+
+#[derive(Default)]
+pub(super) struct Index {
+    rows: HashMap<DocId, ListRow>,
+    scopes: HashMap<Scope, BTreeSet<DocId>>,
+    customers: BTreeSet<DocId>,
+    summaries: HashMap<DocId, Summary>,
+    stale: HashSet<DocId>,
+}
+
+impl Index {
+    pub(super) fn get(&self, doc: DocId) -> Option<&ListRow> {
+        self.rows.get(&doc)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn insert(&mut self, doc: DocId, row: ListRow) {
+        if row.kind() == Kind::Customer {
+            self.customers.insert(doc);
+        }
+        self.scopes.entry(row.scope).or_default().insert(doc);
+        self.touch_scope(row.scope);
+        self.rows.insert(doc, row);
+    }
+
+    pub(super) fn remove(&mut self, doc: DocId) {
+        let Some(row) = self.rows.remove(&doc) else { return };
+        self.customers.remove(&doc);
+        if let Some(docs) = self.scopes.get_mut(&row.scope) {
+            docs.remove(&doc);
+            if docs.is_empty() {
+                self.scopes.remove(&row.scope);
+            }
+        }
+        self.touch_scope(row.scope);
+    }
+
+    /// Something of the scope changed: its summary is made again when it is asked for.
+    pub(super) fn touch_scope(&mut self, scope: Scope) {
+        if let Scope::Customer(customer) = scope {
+            self.stale.insert(customer);
+        }
+    }
+
+    /// Makes the summaries of everything that changed.
+    pub(super) fn settle(&mut self) {
+        for customer in std::mem::take(&mut self.stale) {
+            if self.customers.contains(&customer) {
+                let summary = summarise(self.visits(customer).map(|(_, visit)| visit));
+                self.summaries.insert(customer, summary);
+            } else {
+                self.summaries.remove(&customer);
+            }
+        }
+    }
+
+    /// Every card, in order of ids.
+    pub(super) fn customers(&self) -> impl Iterator<Item = (DocId, &CustomerProjection)> {
+        let card = |doc: &DocId| Some((*doc, self.rows.get(doc)?.projection.customer()?));
+        self.customers.iter().filter_map(card)
+    }
+
+    /// How many cards there are.
+    pub(super) fn customer_count(&self) -> usize {
+        self.customers.len()
+    }
+
+    /// The card of a customer.
+    pub(super) fn card(&self, customer: DocId) -> Option<&CustomerProjection> {
+        self.rows.get(&customer)?.projection.customer()
+    }
+
+    /// A customer's summary, as of the last [`Index::settle`].
+    pub(super) fn summary(&self, customer: DocId) -> Option<&Summary> {
+        self.summaries.get(&customer)
+    }
+
+    /// The documents of a customer's scope, in order of ids.
+    pub(super) fn of_customer(&self, customer: DocId) -> impl Iterator<Item = (DocId, &ListRow)> {
+        let docs = self.scopes.get(&Scope::Customer(customer)).into_iter().flatten();
+        docs.filter_map(|doc| Some((*doc, self.rows.get(doc)?)))
+    }
+
+    /// A customer's visits.
+    pub(super) fn visits(&self, customer: DocId) -> impl Iterator<Item = (DocId, &VisitProjection)> {
+        self.of_customer(customer).filter_map(|(doc, row)| Some((doc, row.projection.visit()?)))
+    }
+
+    /// Every document.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (DocId, &ListRow)> {
+        self.rows.iter().map(|(doc, row)| (*doc, row))
+    }
+}
+
+fn summarise<'a>(visits: impl Iterator<Item = &'a VisitProjection>) -> Summary {
+    let visits: Vec<_> = visits.filter(|visit| !visit.void).collect();
+    let mut next: Option<(StatedTime, Option<String>)> = None;
+    for (index, visit) in visits.iter().enumerate() {
+        for action in &visit.next_actions {
+            let Some(day) = action.day else { continue };
+            let is_done = visits.iter().enumerate().any(|(other, later)| {
+                other != index && later.at.day() >= day.day() && later.at.begins() > visit.at.begins()
+            });
+            if !is_done && next.as_ref().is_none_or(|(earliest, _)| day.begins() < earliest.begins()) {
+                next = Some((day, action.text.clone()));
+            }
+        }
+    }
+    let last_visit = visits.iter().map(|visit| visit.at).max_by_key(|at| at.begins());
+    Summary { last_visit, next_action: next }
+}

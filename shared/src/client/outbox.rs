@@ -1,0 +1,329 @@
+//! Unsent work in order, and what of it travels at this moment. Chooses what goes into the next push and
+//! notes what the server answered; what an answer means for a document is decided in `answers` and `rebase`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::client::rows::{Key, OutRow, OutState, Work};
+use crate::client::storing::Storing;
+use crate::document::Kind;
+use crate::entropy::Entropy;
+use crate::id::{ChangeHash, DocId, RequestId, Scope};
+use crate::limits::{BATCH_ITEMS_MAX, FRAME_BYTES_MAX};
+use crate::protocol::PushItem;
+
+/// Bytes of items in one push: a frame less what the frame itself and the counters need.
+const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX - 4 * 1024;
+/// Bytes of pushes that are out and unanswered. Two full frames keep a fast line busy and lose at most
+/// half a megabyte when a slow one breaks.
+const IN_FLIGHT_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// What an item's ids, scope and times need beside its change.
+const ITEM_BYTES: usize = 128;
+
+/// First pause before a passing refusal is offered again, and the largest.
+const PAUSE_MS_MIN: u64 = 500;
+/// See [`PAUSE_MS_MIN`].
+const PAUSE_MS_MAX: u64 = 60_000;
+
+/// One item that is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Sent {
+    /// A change of a row.
+    Change { out: u64, doc: DocId, hash: ChangeHash },
+    /// A request.
+    Request { out: u64 },
+    /// A release.
+    Release { scope: Scope },
+}
+
+/// What waits together: the changes of a document, a request, a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Lane {
+    Doc(DocId),
+    Request(u64),
+    Release(Scope),
+}
+
+/// A lane that is offered again later.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    until_ms: u64,
+    attempts: u32,
+}
+
+/// What the server said about changes of a document whose other changes are still out. The document is
+/// rebased when all are answered: while some are out, an answer may still come for bytes that a rebase
+/// would throw away.
+#[derive(Debug, Default)]
+pub(super) struct Stall {
+    /// Rows refused or held, with what was said first.
+    pub(super) fates: BTreeMap<u64, OutState>,
+    /// A change was not judged.
+    pub(super) skipped: bool,
+    /// Where the first skipped or refused row stands.
+    pub(super) first: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    items: Vec<Sent>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Outbox {
+    rows: BTreeMap<u64, OutRow>,
+    by_doc: HashMap<DocId, BTreeSet<u64>>,
+    by_scope: HashMap<Scope, BTreeSet<u64>>,
+    batches: BTreeMap<u64, Batch>,
+    next_batch: u64,
+    in_flight: HashSet<Sent>,
+    pub(super) stalls: BTreeMap<DocId, Stall>,
+    pauses: BTreeMap<Lane, Pause>,
+}
+
+impl Outbox {
+    pub(super) fn insert(&mut self, number: u64, row: OutRow) {
+        if let Some(doc) = row.doc() {
+            self.by_doc.entry(doc).or_default().insert(number);
+        }
+        self.by_scope.entry(row.scope()).or_default().insert(number);
+        self.rows.insert(number, row);
+    }
+
+    pub(super) fn remove(&mut self, number: u64) -> Option<OutRow> {
+        let row = self.rows.remove(&number)?;
+        if let Some(doc) = row.doc() {
+            forget(&mut self.by_doc, doc, number);
+        }
+        forget(&mut self.by_scope, row.scope(), number);
+        Some(row)
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&OutRow> {
+        self.rows.get(&number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut OutRow> {
+        self.rows.get_mut(&number)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &OutRow)> {
+        self.rows.iter().map(|(number, row)| (*number, row))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The unanswered rows of a document, in order.
+    pub(super) fn pending_of(&self, doc: DocId) -> Vec<u64> {
+        let Some(numbers) = self.by_doc.get(&doc) else { return Vec::new() };
+        numbers.iter().copied().filter(|number| self.rows[number].is_pending()).collect()
+    }
+
+    /// Whether a document has unanswered rows.
+    pub(super) fn is_pending(&self, doc: DocId) -> bool {
+        self.by_doc.get(&doc).is_some_and(|numbers| numbers.iter().any(|number| self.rows[number].is_pending()))
+    }
+
+    /// Whether a scope has unanswered rows.
+    pub(super) fn is_scope_pending(&self, scope: Scope) -> bool {
+        self.by_scope.get(&scope).is_some_and(|numbers| numbers.iter().any(|number| self.rows[number].is_pending()))
+    }
+
+    /// The scope's rows, whatever became of them.
+    pub(super) fn of_scope(&self, scope: Scope) -> impl Iterator<Item = (u64, &OutRow)> {
+        let numbers = self.by_scope.get(&scope).into_iter().flatten();
+        numbers.map(|number| (*number, &self.rows[number]))
+    }
+
+    /// The row of a request.
+    pub(super) fn find_request(&self, request: RequestId) -> Option<u64> {
+        let is_it = |row: &OutRow| matches!(&row.work, Work::Request { id, .. } if *id == request);
+        self.rows.iter().find(|(_, row)| is_it(row)).map(|(number, _)| *number)
+    }
+
+    /// How many rows are unanswered, and how many were refused and not dismissed.
+    pub(super) fn counts(&self) -> (u32, u32) {
+        let pending = self.rows.values().filter(|row| row.is_pending()).count();
+        let refused = self.rows.values().filter(|row| matches!(row.state, OutState::Refused(_))).count();
+        (pending as u32, refused as u32)
+    }
+
+    /// Whether anything is out.
+    pub(super) fn is_in_flight(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Chooses the next push: unanswered, stored rows in order, within the limits. `is_held` says whether the
+    /// server has acknowledged a document; `releases` are scopes to release.
+    pub(super) fn next_push(
+        &mut self,
+        now_ms: u64,
+        storing: &Storing,
+        is_held: impl Fn(DocId) -> bool,
+        releases: &[Scope],
+    ) -> Option<(u64, Vec<PushItem>)> {
+        let mut room = IN_FLIGHT_BYTES_MAX.saturating_sub(self.batches.values().map(|batch| batch.bytes).sum());
+        room = room.min(PUSH_BYTES_MAX);
+        let mut items = Vec::new();
+        let mut sent = Vec::new();
+        let mut bytes = 0;
+        let mut closed_docs = HashSet::new();
+        let mut closed_scopes = HashSet::new();
+        'rows: for (number, row) in &self.rows {
+            if !row.is_pending() {
+                continue;
+            }
+            let doc = row.doc();
+            let lane = doc.map_or(Lane::Request(*number), Lane::Doc);
+            let is_closed = !storing.is_stored(Key::Out(*number))
+                || doc.is_some_and(|doc| closed_docs.contains(&doc) || self.stalls.contains_key(&doc))
+                || closed_scopes.contains(&row.scope())
+                || self.pauses.get(&lane).is_some_and(|pause| pause.until_ms > now_ms);
+            if is_closed {
+                // What follows builds on it: later changes of the document, and everything of a customer whose
+                // card the server does not know yet.
+                closed_docs.extend(doc);
+                if doc.is_some_and(|doc| row.scope() == Scope::Customer(doc) && !is_held(doc)) {
+                    closed_scopes.insert(row.scope());
+                }
+                continue;
+            }
+            for (token, item) in items_of(*number, row) {
+                if self.in_flight.contains(&token) {
+                    continue;
+                }
+                let size = item_bytes(&item);
+                let is_full = sent.len() >= BATCH_ITEMS_MAX || bytes + size > room;
+                // One item is never larger than a push; alone it goes even beyond the window.
+                if is_full && !(sent.is_empty() && self.in_flight.is_empty()) {
+                    break 'rows;
+                }
+                bytes += size;
+                sent.push(token);
+                items.push(item);
+            }
+        }
+        for scope in releases {
+            let token = Sent::Release { scope: *scope };
+            let lane = Lane::Release(*scope);
+            let is_paused = self.pauses.get(&lane).is_some_and(|pause| pause.until_ms > now_ms);
+            if is_paused || self.in_flight.contains(&token) || sent.len() >= BATCH_ITEMS_MAX {
+                continue;
+            }
+            sent.push(token);
+            items.push(PushItem::Release { scope: *scope });
+        }
+        if items.is_empty() {
+            return None;
+        }
+        self.next_batch += 1;
+        self.in_flight.extend(sent.iter().copied());
+        self.batches.insert(self.next_batch, Batch { items: sent, bytes });
+        Some((self.next_batch, items))
+    }
+
+    /// The items of an answered push, in order; none if no such push is out.
+    pub(super) fn answered(&mut self, batch: u64) -> Option<Vec<Sent>> {
+        let batch = self.batches.remove(&batch)?;
+        for sent in &batch.items {
+            self.in_flight.remove(sent);
+        }
+        Some(batch.items)
+    }
+
+    /// The connection is gone: nothing is out.
+    pub(super) fn forget_flight(&mut self) {
+        self.batches.clear();
+        self.in_flight.clear();
+    }
+
+    /// Documents with answers to act on and nothing out.
+    pub(super) fn drained_stalls(&self) -> Vec<DocId> {
+        let busy: HashSet<_> = self
+            .in_flight
+            .iter()
+            .filter_map(|sent| match sent {
+                Sent::Change { doc, .. } => Some(*doc),
+                Sent::Request { .. } | Sent::Release { .. } => None,
+            })
+            .collect();
+        self.stalls.keys().copied().filter(|doc| !busy.contains(doc)).collect()
+    }
+
+    /// Offers a lane again later, each time later.
+    pub(super) fn pause(&mut self, lane: Lane, now_ms: u64, entropy: &mut Entropy) {
+        let attempts = self.pauses.get(&lane).map_or(0, |pause| pause.attempts);
+        let bound = PAUSE_MS_MIN.saturating_mul(1 << attempts.min(16)).min(PAUSE_MS_MAX);
+        let until_ms = now_ms.saturating_add(bound / 2 + entropy.below(bound / 2 + 1));
+        self.pauses.insert(lane, Pause { until_ms, attempts: attempts.saturating_add(1) });
+    }
+
+    /// Whether a lane waits for its pause to end.
+    pub(super) fn is_paused(&self, lane: Lane, now_ms: u64) -> bool {
+        self.pauses.get(&lane).is_some_and(|pause| pause.until_ms > now_ms)
+    }
+
+    /// How often in a row a lane was paused.
+    pub(super) fn pauses_of(&self, lane: Lane) -> u32 {
+        self.pauses.get(&lane).map_or(0, |pause| pause.attempts)
+    }
+
+    /// A lane's work was taken.
+    pub(super) fn clear_pause(&mut self, lane: Lane) {
+        self.pauses.remove(&lane);
+    }
+
+    /// When the next pause ends, if one that has not ended exists.
+    pub(super) fn due_ms(&self, now_ms: u64) -> Option<u64> {
+        self.pauses.values().map(|pause| pause.until_ms).filter(|until_ms| *until_ms > now_ms).min()
+    }
+}
+
+/// The bytes of a row's unacknowledged changes, in order.
+pub(super) fn change_bytes(row: &OutRow) -> Vec<&[u8]> {
+    match &row.work {
+        Work::Edit(work) => work.changes.iter().map(|change| change.bytes.as_slice()).collect(),
+        Work::Reoffer { changes, .. } => changes.iter().map(|each| each.change.bytes.as_slice()).collect(),
+        Work::Request { .. } => Vec::new(),
+    }
+}
+
+fn items_of(number: u64, row: &OutRow) -> Vec<(Sent, PushItem)> {
+    let recorded = row.recorded;
+    let change = |doc: DocId, kind: Kind, scope: Scope, change: &crate::client::rows::OwnChange| {
+        let token = Sent::Change { out: number, doc, hash: change.hash };
+        (token, PushItem::Change { doc, kind, scope, change: change.bytes.clone(), recorded })
+    };
+    match &row.work {
+        Work::Edit(work) => {
+            work.changes.iter().map(|each| change(work.doc, work.kind, work.scope, each)).collect()
+        }
+        Work::Reoffer { doc, kind, scope, changes, .. } => {
+            let own = changes.iter().filter(|each| each.own);
+            own.map(|each| change(*doc, *kind, *scope, &each.change)).collect()
+        }
+        Work::Request { id, command } => {
+            let item = PushItem::Request { id: *id, command: command.clone(), recorded };
+            vec![(Sent::Request { out: number }, item)]
+        }
+    }
+}
+
+fn item_bytes(item: &PushItem) -> usize {
+    match item {
+        PushItem::Change { change, .. } => change.len() + ITEM_BYTES,
+        PushItem::Request { .. } => 4 * ITEM_BYTES + 1024,
+        PushItem::Release { .. } => ITEM_BYTES,
+    }
+}
+
+fn forget<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<u64>>, key: K, number: u64) {
+    if let Some(numbers) = index.get_mut(&key) {
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            index.remove(&key);
+        }
+    }
+}

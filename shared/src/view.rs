@@ -397,6 +397,9 @@ pub struct RefusedView {
     pub edit_id: u64,
     /// Why.
     pub refusal: Refusal,
+    /// Whether the server keeps the edit as a candidate that waits for a decision (S2): not lost, not merged.
+    #[serde(default)]
+    pub held: bool,
     /// The refusal in Chinese.
     pub zh: String,
     /// The refusal in English.

@@ -198,6 +198,7 @@ impl Client {
             let document = self.held.opened(doc).expect("opened above and nothing was opened since");
             Some((document.save(), document.heads()))
         } else {
+            let chunks: Vec<&[u8]> = chunks.iter().map(|chunk| chunk.as_slice()).collect();
             self.extend_acknowledged(doc, &chunks)
         };
         let Some((saved, heads)) = merged else {
@@ -217,7 +218,7 @@ impl Client {
     pub(super) fn extend_acknowledged(
         &mut self,
         doc: DocId,
-        chunks: &[impl AsRef<[u8]>],
+        chunks: &[&[u8]],
     ) -> Option<(Vec<u8>, Vec<ChangeHash>)> {
         let mut document = match self.held.get(doc) {
             Some(row) => Document::load(&row.saved).ok()?,

@@ -44,6 +44,7 @@ impl Client {
                 self.take_snapshot(now, doc, kind, scope, bytes.into(), received);
             }
             Item::Changes { doc, kind, scope, changes, received } => {
+                let changes: Vec<&[u8]> = changes.iter().map(|change| change.as_slice()).collect();
                 self.take_changes(doc, kind, scope, &changes, received);
             }
             Item::Events(events) => self.take_events(events),
@@ -108,7 +109,7 @@ impl Client {
         doc: DocId,
         kind: Kind,
         scope: Scope,
-        changes: &[impl AsRef<[u8]>],
+        changes: &[&[u8]],
         received: UtcMillis,
     ) {
         let merged = if self.outbox.is_pending(doc) {
@@ -148,7 +149,7 @@ impl Client {
     }
 
     /// Shows new acknowledged changes in the open document too.
-    fn extend_open(&mut self, doc: DocId, changes: &[impl AsRef<[u8]>]) {
+    fn extend_open(&mut self, doc: DocId, changes: &[&[u8]]) {
         let is_applied = self.held.opened(doc).is_none_or(|document| document.apply(changes).is_ok());
         if !is_applied {
             self.held.close(doc);

@@ -17,6 +17,7 @@
 mod answers;
 mod clock;
 mod edits;
+mod entries;
 mod export;
 mod feed;
 mod held;
@@ -53,6 +54,9 @@ use crate::protocol::Cursor;
 use crate::refusal::Refusal;
 use crate::time::Now;
 use crate::view::{Answer, Link, Query};
+
+#[cfg(test)]
+mod tests;
 
 /// Who uses this phone, as the server said at login.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, Encode, Decode)]

@@ -32,6 +32,9 @@ pub struct ConnectionLimits {
 /// Bytes that hyper buffers of a request's head; larger heads are refused.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
+/// How long an answer may wait unread.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The caller's address, as the socket has it.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
@@ -87,6 +90,9 @@ async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
+    // Against those who ask and never read: the kernel gives the connection up when nothing that was written
+    // gets through for so long. Where it cannot be set, the other limits still hold.
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT));
     let mut first = [0];
     // The kernel keeps the byte: `peek` only waits for it.
     match timeout(limits.first_byte, stream.peek(&mut first)).await {

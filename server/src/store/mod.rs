@@ -8,7 +8,6 @@
 pub mod auth;
 mod backup;
 pub mod devices;
-pub mod files;
 mod lookup;
 pub mod phone;
 mod pool;

@@ -10,6 +10,7 @@ import { createInterface } from "node:readline";
 /** A workload's measured part may take this long, its preparation twice as long. */
 export const LIMIT_MS = 60_000;
 export const PREPARATION_LIMIT_MS = 120_000;
+const WORKLOAD_LIMIT_MS = 400_000;
 
 export class OutOfTime extends Error {}
 
@@ -73,24 +74,38 @@ export function filesWritten(dir, files = new Map()) {
   return files;
 }
 
-/** Runs the workloads named on the command line, or all; a failure becomes a null with its reason. */
+/** Runs the workloads named on the command line, or all, each in a process of its own, so that none inherits
+ * what another left; a failure becomes a null with its reason. */
 export async function runAll(report, workloads) {
-  const wanted = process.argv.slice(2);
-  for (const [name, { metrics, run }] of Object.entries(workloads)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const cleanups = [];
-    const cleanup = (action) => cleanups.push(action);
+  const [flag, one] = process.argv.slice(2);
+  if (flag === "--in-process") return runOne(report, one, workloads[one]);
+  const wanted = process.argv.slice(2).filter((name) => name in workloads);
+  const named = process.argv.length > 2 ? wanted : Object.keys(workloads);
+  for (const name of named) {
+    const child = spawn(process.execPath, [process.argv[1], "--in-process", name], { stdio: ["ignore", "inherit", "pipe"] });
+    const errors = [];
+    child.stderr.on("data", (data) => errors.push(String(data)));
+    const late = setTimeout(() => child.kill("SIGKILL"), WORKLOAD_LIMIT_MS);
+    const code = await new Promise((resolve) => child.once("exit", resolve));
+    clearTimeout(late);
+    if (code === 0) continue;
+    const line = errors.join("").split("\n").find((text) => /error/i.test(text)) ?? "took too long";
+    for (const metric of workloads[name].metrics) report(name, metric, null, `the client ended: ${line.slice(0, 160)}`);
+  }
+}
+
+async function runOne(report, name, { metrics, run }) {
+  const cleanups = [];
+  try {
+    await run(name, (action) => cleanups.push(action));
+  } catch (error) {
+    for (const metric of metrics) report(name, metric, null, String(error.message ?? error).slice(0, 300));
+  }
+  for (const action of cleanups.reverse()) {
     try {
-      await run(name, cleanup);
+      await bounded(Promise.resolve(action()), 10_000, "clean up");
     } catch (error) {
-      for (const metric of metrics) report(name, metric, null, String(error.message ?? error).slice(0, 300));
-    }
-    for (const action of cleanups.reverse()) {
-      try {
-        await bounded(Promise.resolve(action()), 10_000, "clean up");
-      } catch (error) {
-        console.error(`${name}: ${error.message}`);
-      }
+      console.error(`${name}: ${error.message}`);
     }
   }
   process.exit(0);

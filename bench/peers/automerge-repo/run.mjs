@@ -219,8 +219,10 @@ const firstSync = {
 async function fanoutOf(count, cleanup) {
   const { server, port, client } = await prepared(cleanup, 1);
   const phones = [];
+  let givenUp = false;
+  cleanup(() => { givenUp = true; });
   const joinAll = async () => {
-    for (let start = 0; start < count; start += 50) {
+    for (let start = 0; start < count && !givenUp; start += 50) {
       const batch = await Promise.all(Array.from({ length: Math.min(50, count - start) }, () => open(port)));
       for (const phone of batch) cleanup(() => phone.adapter.disconnect());
       phones.push(...await Promise.all(batch.map(async (phone) => ({ ...phone, handle: await phone.repo.find(client.handles[0].url) }))));
@@ -247,23 +249,23 @@ async function fanoutOf(count, cleanup) {
 const fanout = {
   metrics: ["sockets", "p99_ms", "payload_bytes_per_socket", "messages_per_socket"],
   run: async (name, cleanup) => {
-    let failure;
+    const failures = [];
     for (const sockets of [1000, 200, 50]) {
       const attempt = [];
       cleanup(() => Promise.all(attempt.map((action) => action())));
       try {
         const { p99, bytes, messages } = await fanoutOf(sockets, (action) => attempt.push(action));
-        report(name, "sockets", sockets, failure);
+        report(name, "sockets", sockets, failures.join("; "));
         report(name, "p99_ms", p99);
         report(name, "payload_bytes_per_socket", bytes);
         report(name, "messages_per_socket", messages);
         return;
       } catch (error) {
-        failure = `${sockets} sockets: ${error.message}`;
+        failures.push(`${sockets} sockets: ${error.message}`);
         for (const action of attempt.splice(0).reverse()) await action();
       }
     }
-    throw new Error(failure);
+    throw new Error(failures.join("; "));
   },
 };
 

@@ -113,14 +113,14 @@ fn stored_documents(data: &Path) -> Result<BTreeMap<String, String>> {
     let database = fs::read_dir(data)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "db" || extension == "sqlite"))
+        .find(|path| path.extension().is_some_and(|extension| extension == "sqlite3"))
         .context("no database in the folder")?;
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let tables: Vec<String> = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('document', 'snapshot', 'change')")?
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('documents', 'snapshots', 'changes')")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    ensure!(tables.len() >= 2, "the store's tables have other names: {tables:?}");
+    ensure!(tables.len() == 3, "the store's tables have other names: {tables:?}");
     let mut rows = BTreeMap::new();
     for table in tables {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;

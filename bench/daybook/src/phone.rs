@@ -152,6 +152,8 @@ pub struct Phone {
     cursor: Option<Cursor>,
     held: HashMap<DocId, Held>,
     digest: u64,
+    /// What is told at the next hello: of what came from the server, not of unsent edits.
+    settled: u64,
     next_batch: u64,
 }
 
@@ -182,6 +184,7 @@ impl Phone {
             cursor: None,
             held: HashMap::new(),
             digest: 0,
+            settled: 0,
             next_batch: 1,
         })
     }
@@ -215,6 +218,7 @@ impl Phone {
         }
         caught.ms = milliseconds(begun.elapsed());
         caught.count = socket.count;
+        self.settled = self.digest;
         self.socket = Some(socket);
         Ok(caught)
     }
@@ -249,7 +253,7 @@ impl Phone {
             incarnation: self.incarnation,
             cursor: self.cursor.clone(),
             pending: PendingCounts::default(),
-            digest: self.cursor.as_ref().map(|_| Digest(self.digest)),
+            digest: self.cursor.as_ref().map(|_| Digest(self.settled)),
             software: "daybook/0.1.0".to_owned(),
         };
         socket.send(&ClientFrame::Hello(hello)).await?;

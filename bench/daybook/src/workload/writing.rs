@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use shared::id::Scope;
 use shared::limits::BATCH_ITEMS_MAX;
-use shared::protocol::{Item, ServerFrame};
+use shared::protocol::{Item, PushItem, ServerFrame};
 
-use super::{Keep, Seeded, connect, write_documents};
+use super::{Seeded, connect};
 use crate::documents::{Phrases, customer_edit, visit_edit};
 use crate::figures::{Figures, percentile};
 use crate::phone::{CaughtUp, Phone, accepted, milliseconds};
@@ -34,39 +34,20 @@ pub async fn commit_50(binary: &Path, figures: &mut Figures) -> Result<()> {
         site.add(&format!("rep{phone}"), Role::Rep).await?;
     }
     let server = site.serve().await?;
-    let mut ready = Vec::new();
+    let mut prepared = Vec::new();
     for number in 0..PHONES {
-        let mut phone = Phone::new(&server.address, &format!("rep{number}")).await?;
-        connect(&mut phone, &server).await?;
-        let (customers, _) = write_documents(&mut phone, 1, 0, Keep::All).await?;
-        ready.push((number, phone, customers[0]));
+        let phone = Phone::new(&server.address, &format!("rep{number}")).await?;
+        prepared.push(tokio::task::spawn_blocking(move || prepare(phone, number)));
     }
-    let prepared: Vec<_> = ready
-        .into_iter()
-        .map(|(number, mut phone, customer)| {
-            tokio::task::spawn_blocking(move || {
-                let phrases = Phrases::load();
-                let scope = Scope::Customer(customer);
-                let mut frames = Vec::with_capacity(2 * VISITS_READY);
-                for round in 0..VISITS_READY {
-                    let visit = phone.entropy.doc_id();
-                    let created = phone.edit(&phrases.visit(visit, customer, number * VISITS_READY + round), scope)?;
-                    let edited = phone.edit(&visit_edit(visit, round), scope)?;
-                    phone.forget(visit);
-                    ensure!(created.len() == 1 && edited.len() == 1, "one change an edit");
-                    frames.push(phone.push_frame(created));
-                    frames.push(phone.push_frame(edited));
-                }
-                Ok((phone, frames))
-            })
-        })
-        .collect();
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut pushing = Vec::new();
     let mut phones = Vec::new();
     for task in prepared {
-        phones.push(task.await??);
+        let (mut phone, customer, frames) = task.await??;
+        connect(&mut phone, &server).await?;
+        phone.push_all(customer).await?;
+        phones.push((phone, frames));
     }
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut pushing = Vec::new();
     let begun = Instant::now();
     for (mut phone, frames) in phones {
         let stop = stop.clone();
@@ -96,6 +77,26 @@ pub async fn commit_50(binary: &Path, figures: &mut Figures) -> Result<()> {
     figures.add("commit_50", "ack_p50_ms", percentile(&times, 0.5));
     figures.add("commit_50", "ack_p99_ms", percentile(&times, 0.99));
     Ok(())
+}
+
+/// What one phone pushes: its customer first, then batch by batch.
+fn prepare(mut phone: Phone, number: usize) -> Result<(Phone, Vec<PushItem>, Vec<Vec<u8>>)> {
+    let phrases = Phrases::load();
+    let customer = phone.entropy.doc_id();
+    let scope = Scope::Customer(customer);
+    let card = phone.edit(&phrases.customer(customer, number), scope)?;
+    phone.forget(customer);
+    let mut frames = Vec::with_capacity(2 * VISITS_READY);
+    for round in 0..VISITS_READY {
+        let visit = phone.entropy.doc_id();
+        let created = phone.edit(&phrases.visit(visit, customer, number * VISITS_READY + round), scope)?;
+        let edited = phone.edit(&visit_edit(visit, round), scope)?;
+        phone.forget(visit);
+        ensure!(created.len() == 1 && edited.len() == 1, "one change an edit");
+        frames.push(phone.push_frame(created));
+        frames.push(phone.push_frame(edited));
+    }
+    Ok((phone, card, frames))
 }
 
 const NEW_VISITS: usize = 40;
@@ -134,7 +135,7 @@ pub async fn return_100(binary: &Path, figures: &mut Figures) -> Result<()> {
         let expected: HashSet<_> = items
             .iter()
             .filter_map(|item| match item {
-                shared::protocol::PushItem::Change { doc, .. } => Some(*doc),
+                PushItem::Change { doc, .. } => Some(*doc),
                 _ => None,
             })
             .collect();

@@ -107,9 +107,9 @@ pub struct VisitProjection {
     /// How many quotes.
     #[n(11)]
     pub quotes: u32,
-    /// How many photos.
+    /// The SHA-256 of every photo, as 64 hexadecimal digits: who may read the visit may read these files.
     #[n(12)]
-    pub photos: u32,
+    pub photos: Vec<String>,
     /// The level after the visit.
     #[n(13)]
     pub level_after: Option<String>,
@@ -267,7 +267,7 @@ impl VisitProjection {
             missing: missing_in_visit(document),
             next_actions: open_actions(document),
             quotes: document.record_count("quotes") as u32,
-            photos: document.record_count("photos") as u32,
+            photos: photo_files(document),
             level_after: document.text_of("level_after"),
             import_key: document.text_of("import_key"),
         })
@@ -335,6 +335,11 @@ fn open_actions(document: &mut Document) -> Vec<NextAction> {
         .collect();
     open.sort_by_key(|action| action.day.map_or(i64::MAX, |day| day.begins().0));
     open
+}
+
+fn photo_files(document: &mut Document) -> Vec<String> {
+    let photos = document.records("photos");
+    photos.iter().filter_map(|photo| photo.text("sha256")).map(str::to_owned).collect()
 }
 
 /// Whether a phone's record has a number and is not retired.

@@ -10,6 +10,7 @@ mod health;
 mod identity;
 mod login;
 pub mod devices;
+mod files;
 mod socket;
 mod exchange;
 pub mod serve;
@@ -30,6 +31,7 @@ use crate::http::auth::password::Verifier;
 use crate::http::auth::ticket::Tickets;
 use crate::http::auth::token::Keys;
 use crate::hub::HubHandle;
+use crate::store::files::{FileStore, PART_BYTES_MAX};
 
 /// What every request may use. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +53,8 @@ pub struct Parts {
     pub brake: GuessBrake,
     /// Verifies passwords.
     pub passwords: Verifier,
+    /// Photos.
+    pub files: FileStore,
 }
 
 impl std::ops::Deref for App {
@@ -63,7 +67,7 @@ impl std::ops::Deref for App {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, keys: Keys, hub: HubHandle, workers: PoolCounts) -> App {
+    pub fn new(config: Config, keys: Keys, hub: HubHandle, workers: PoolCounts, files: FileStore) -> App {
         let brake = GuessBrake::new(config.login_per_minute_by_name, config.login_per_minute_by_address);
         App(Arc::new(Parts {
             config,
@@ -73,6 +77,7 @@ impl App {
             tickets: Tickets::default(),
             brake,
             passwords: Verifier::default(),
+            files,
         }))
     }
 }
@@ -93,6 +98,10 @@ pub fn router(app: App) -> Router {
         .route("/api/devices", get(devices::list))
         .route("/api/devices/{id}/revoke", post(devices::revoke))
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX));
+    let files = Router::new()
+        .route("/api/files/{id}", get(files::download).put(files::upload))
+        .route("/api/files/{id}/held", get(files::held))
+        .layer(DefaultBodyLimit::max(PART_BYTES_MAX));
     let sync = Router::new()
         .route("/sync", post(exchange::exchange))
         .layer(DefaultBodyLimit::max(exchange::BODY_BYTES_MAX))
@@ -103,6 +112,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(health::metrics));
     Router::new()
         .merge(api)
+        .merge(files)
         .merge(sync)
         .merge(health)
         .fallback(get(assets::serve))

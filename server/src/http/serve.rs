@@ -17,12 +17,16 @@ use crate::http::auth::token::Keys;
 use crate::http::{App, health, router};
 use crate::hub::{HubHandle, HubThread};
 use crate::store::SqliteStore;
+use crate::store::files::FileStore;
 
 /// The file of the server's secrets in the data folder.
 pub const KEYS_FILE: &str = "keys";
 
 /// The file that says, by being locked, that a server runs on the data folder.
 const LOCK_FILE: &str = "server.lock";
+
+/// The folder of photos beside the database.
+const FILES_FOLDER: &str = "files";
 
 /// How long running requests may take after a stop was asked for.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
@@ -78,7 +82,8 @@ impl Server {
             drain: DRAIN_TIME,
         };
         let (stop, stopping) = watch::channel(false);
-        let router = router(App::new(config, keys, hub, counts));
+        let files = FileStore::open(&data.join(FILES_FOLDER))?;
+        let router = router(App::new(config, keys, hub, counts, files));
         let accepting = tokio::spawn(accept(listener, router, limits, stopping));
         Ok(Server { address, stop, accepting, hub: thread, _lock: lock })
     }

@@ -8,6 +8,7 @@
 pub mod auth;
 mod backup;
 pub mod devices;
+pub mod files;
 mod lookup;
 pub mod phone;
 mod pool;

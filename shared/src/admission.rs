@@ -2,7 +2,7 @@
 //! result by the schema, saves it, loads it again and compares. Runs in the server's admission worker and
 //! in the simulator. Knows nothing of grants, of who owns an actor, and of the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::document::{Document, Kind};
@@ -46,7 +46,8 @@ pub struct Admitted {
     pub applied: usize,
     /// Why the next one is not.
     pub refused: Option<Refusal>,
-    /// What the admitted changes changed, as texts for a person; at most [`FIELD_CHANGES_MAX`].
+    /// What the admitted changes changed on a card, as texts for a person; at most [`FIELD_CHANGES_MAX`]. Empty
+    /// for facts, which nobody but their author judges.
     pub field_changes: Vec<FieldChange>,
 }
 
@@ -59,39 +60,29 @@ pub struct Admitted {
 pub fn admit(input: &AdmissionInput) -> Result<Admitted, Refusal> {
     // A panic in the document engine is a property of the bytes that it was given: the shadow is dropped and
     // the change refused. What cannot be caught (memory, time) ends the worker process instead.
-    let guarded = |count: usize| {
-        let outcome = catch_unwind(AssertUnwindSafe(|| shadow(input, count)));
-        outcome.unwrap_or_else(|_| Err(Rule::Unloadable.into()))
+    let guarded = |limit: usize| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| shadow(input, limit)));
+        outcome.unwrap_or_else(|_| Err((usize::MAX, Rule::Unloadable.into())))
     };
-    let (count, mut refused) = match catch_unwind(AssertUnwindSafe(|| judge_headers(input))) {
-        Ok(Ok(judged)) => judged,
-        Ok(Err(refusal)) => return Err(refusal),
-        Err(_) => return Err(Rule::Unloadable.into()),
+    let (count, last) = match guarded(input.changes.len()) {
+        Ok(admitted) => return Ok(admitted),
+        Err((0, refusal)) => return Err(refusal),
+        Err((count, refusal)) => (count.min(input.changes.len()), refusal),
     };
-    if count == 0 {
-        return Err(refused.unwrap_or_else(|| Rule::ChangeMalformed.into()));
-    }
-    let mut admitted = guarded(count);
-    if let Err(last) = &admitted {
-        // Rare: look for the first change that does not stand.
-        refused = Some(last.clone());
-        let mut longest = Err(last.clone());
-        for prefix in 1..count {
-            match guarded(prefix) {
-                Ok(better) => longest = Ok(better),
-                Err(refusal) => {
-                    refused = Some(refusal);
-                    break;
-                }
+    // Rare: what the changes claim is right, but not what comes of them. Look for the first that does not stand.
+    let mut longest = None;
+    let mut refused = last;
+    for prefix in 1..count {
+        match guarded(prefix) {
+            Ok(better) => longest = Some(better),
+            Err((_, refusal)) => {
+                refused = refusal;
+                break;
             }
         }
-        admitted = match longest {
-            Ok(better) => Ok(better),
-            Err(_) => Err(refused.clone().expect("set above")),
-        };
     }
-    let mut admitted = admitted?;
-    admitted.refused = refused;
+    let mut admitted = longest.ok_or(refused.clone())?;
+    admitted.refused = Some(refused);
     Ok(admitted)
 }
 
@@ -151,62 +142,63 @@ impl Ground {
 }
 
 /// How many changes, from the first on, are what they claim to be, and why the next one is not.
-fn judge_headers(input: &AdmissionInput) -> Result<(usize, Option<Refusal>), Refusal> {
-    let mut ground = match &input.stored {
-        Some(stored) => {
-            let mut document = Document::load(stored).map_err(|_| Refusal::about(Rule::Unloadable, "stored"))?;
-            if document.author().is_some_and(|author| author != input.person) {
-                return Err(Rule::NotTheAuthor.into());
-            }
-            Ground::of(&mut document)
-        }
-        None => Ground::default(),
-    };
-    for (index, bytes) in input.changes.iter().enumerate() {
+fn judge_headers(changes: &[Vec<u8>], person: PersonId, mut ground: Ground) -> (usize, Option<Refusal>) {
+    for (index, bytes) in changes.iter().enumerate() {
         let judged = wire::parse(bytes).and_then(|header| {
             if !ground.max_op.contains_key(&header.hash) {
-                ground.judge(&header, input.person)?;
+                ground.judge(&header, person)?;
                 ground.add(header.hash, header.actor, header.seq, header.max_op(), header.author);
             }
             Ok(())
         });
         if let Err(refusal) = judged {
-            return Ok((index, Some(refusal)));
+            return (index, Some(refusal));
         }
     }
-    Ok((input.changes.len(), None))
+    (changes.len(), None)
 }
 
-/// Applies the first `count` changes to a shadow and judges what comes of it.
-fn shadow(input: &AdmissionInput, count: usize) -> Result<Admitted, Refusal> {
+/// Applies the first `limit` changes to a shadow and judges what comes of it. A refusal comes with how many
+/// changes are what they claim to be: 0 if not even the first.
+fn shadow(input: &AdmissionInput, limit: usize) -> Result<Admitted, (usize, Refusal)> {
     let unloadable = |about: &str| Refusal::about(Rule::Unloadable, about);
-    let mut before = match &input.stored {
-        Some(stored) => Some(Document::load(stored).map_err(|_| unloadable("stored"))?),
-        None => None,
+    let (mut document, before, texts) = match &input.stored {
+        Some(stored) => {
+            let mut document = Document::load(stored).map_err(|_| (0, unloadable("stored")))?;
+            if document.author().is_some_and(|author| author != input.person) {
+                return Err((0, Rule::NotTheAuthor.into()));
+            }
+            let baseline = document.baseline();
+            let texts = if input.kind.is_fact() { BTreeMap::new() } else { texts_by_path(&mut document) };
+            (document, Some(baseline), texts)
+        }
+        None => (Document::empty(), None, BTreeMap::new()),
     };
-    let mut document = match &input.stored {
-        Some(stored) => Document::load(stored).map_err(|_| unloadable("stored"))?,
-        None => Document::empty(),
-    };
-    document.apply(&input.changes[..count]).map_err(|_| unloadable("apply"))?;
+    let ground = Ground::of(&mut document);
+    let (count, refused) = judge_headers(&input.changes[..limit], input.person, ground);
+    if count == 0 {
+        return Err((0, refused.unwrap_or_else(|| Rule::ChangeMalformed.into())));
+    }
+    let failed = |refusal: Refusal| (count, refusal);
+    document.apply(&input.changes[..count]).map_err(|_| failed(unloadable("apply")))?;
     if document.change_count() > limits::DOCUMENT_CHANGES_MAX {
-        return Err(Refusal::about(Rule::DocumentTooLarge, "changes"));
+        return Err(failed(Refusal::about(Rule::DocumentTooLarge, "changes")));
     }
     let saved = document.save();
     if saved.len() > limits::DOCUMENT_BYTES_MAX {
-        return Err(Refusal::about(Rule::DocumentTooLarge, "bytes"));
+        return Err(failed(Refusal::about(Rule::DocumentTooLarge, "bytes")));
     }
     let heads = document.heads();
     drop(document);
-    let mut reloaded = Document::load(&saved).map_err(|_| unloadable("reload"))?;
+    let mut reloaded = Document::load(&saved).map_err(|_| failed(unloadable("reload")))?;
     if reloaded.heads() != heads {
-        return Err(unloadable("heads"));
+        return Err(failed(unloadable("heads")));
     }
-    reloaded.check(input.kind, before.as_ref())?;
-    judge_scope(input, &reloaded)?;
-    let projection = Projection::of(&mut reloaded).ok_or(Rule::SchemaViolated)?;
-    let field_changes = differences(before.as_mut(), &mut reloaded);
-    Ok(Admitted { saved, heads, projection, applied: count, refused: None, field_changes })
+    reloaded.check(input.kind, before.as_ref()).map_err(failed)?;
+    judge_scope(input, &reloaded).map_err(failed)?;
+    let projection = Projection::of(&mut reloaded).ok_or_else(|| failed(Rule::SchemaViolated.into()))?;
+    let field_changes = if input.kind.is_fact() { Vec::new() } else { differences(&texts, &texts_by_path(&mut reloaded)) };
+    Ok(Admitted { saved, heads, projection, applied: count, refused, field_changes })
 }
 
 fn judge_scope(input: &AdmissionInput, document: &Document) -> Result<(), Refusal> {
@@ -217,9 +209,7 @@ fn judge_scope(input: &AdmissionInput, document: &Document) -> Result<(), Refusa
     if customer.is_some() && input.scope.customer() == customer { Ok(()) } else { Err(Rule::ScopeMismatch.into()) }
 }
 
-fn differences(before: Option<&mut Document>, after: &mut Document) -> Vec<FieldChange> {
-    let before = before.map(texts_by_path).unwrap_or_default();
-    let after = texts_by_path(after);
+fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<FieldChange> {
     let mut paths: Vec<&String> = before.keys().chain(after.keys()).collect();
     paths.sort_unstable();
     paths.dedup();

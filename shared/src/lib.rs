@@ -12,6 +12,7 @@ pub mod settings;
 pub mod edit;
 pub mod document;
 pub mod projection;
+pub mod search;
 pub mod admission;
 pub mod protocol;
 pub mod view;

@@ -14,7 +14,24 @@ use crate::refusal::{Refusal, Rule};
 /// it is twice as much.
 const MERGED_FACTOR: usize = 2;
 
+/// What a document was before a change from outside, as far as the judgement needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Baseline {
+    header: Vec<Option<Scalar>>,
+    version: u16,
+    unknown: BTreeSet<String>,
+}
+
 impl Document {
+    /// Notes what a change from outside must leave as it is.
+    pub fn baseline(&self) -> Baseline {
+        Baseline {
+            header: schema::HEADER_KEYS.iter().map(|key| self.value_of(key)).collect(),
+            version: self.schema_version().unwrap_or(0),
+            unknown: self.unknown_paths(),
+        }
+    }
+
     /// The root keys, and `records/ID/key` of records, that the table does not know: written by a newer
     /// version of the software. They stay as they are.
     pub fn unknown_paths(&self) -> BTreeSet<String> {
@@ -36,22 +53,23 @@ impl Document {
         unknown
     }
 
-    /// Judges every standing value by the table of `kind`. `before` is the document as it was, if it was: what
-    /// it held outside the table may stay, and its header must be the same.
+    /// Judges every standing value by the table of `kind`. `before` is what the document was, if it was: what it
+    /// held outside the table may stay, and its header must be the same.
     ///
     /// # Errors
     /// `DocumentTooLarge` about a limit, `SchemaViolated` about a path.
-    pub fn check(&self, kind: Kind, before: Option<&Document>) -> Result<(), Refusal> {
+    pub fn check(&self, kind: Kind, before: Option<&Baseline>) -> Result<(), Refusal> {
         if self.kind() != Some(kind) {
             return Err(Refusal::about(Rule::SchemaViolated, schema::KIND));
         }
         let table = schema(kind);
         self.check_header(table, before)?;
-        let tolerated = before.map(Document::unknown_paths).unwrap_or_default();
+        let nothing = BTreeSet::new();
+        let tolerated = before.map_or(&nothing, |before| &before.unknown);
         for key in self.inner.keys(automerge::ROOT) {
             let violated = || Refusal::about(Rule::SchemaViolated, path_shown(&key));
             if let Some(records) = table.records(&key) {
-                self.check_records(records, &tolerated)?;
+                self.check_records(records, tolerated)?;
             } else if let Some(field) = table.find(&key) {
                 self.check_field(&automerge::ROOT, &key, field).ok_or_else(violated)??;
             } else if !tolerated.contains(&key) {
@@ -61,8 +79,8 @@ impl Document {
         Ok(())
     }
 
-    fn check_header(&self, table: &Schema, before: Option<&Document>) -> Result<(), Refusal> {
-        for key in schema::HEADER_KEYS {
+    fn check_header(&self, table: &Schema, before: Option<&Baseline>) -> Result<(), Refusal> {
+        for (index, key) in schema::HEADER_KEYS.into_iter().enumerate() {
             let violated = || Refusal::about(Rule::SchemaViolated, key);
             let standing = self.inner.get_all(automerge::ROOT, key).unwrap_or_default();
             let is_optional = key == schema::ABOUT;
@@ -71,12 +89,12 @@ impl Document {
                 (Some(_), 0) if is_optional => {}
                 _ => return Err(violated()),
             }
-            if before.is_some_and(|before| before.value_of(key) != self.value_of(key)) {
+            if before.is_some_and(|before| before.header[index] != self.value_of(key)) {
                 return Err(violated());
             }
         }
         let version = self.schema_version().ok_or_else(|| Refusal::about(Rule::SchemaViolated, schema::SCHEMA))?;
-        let known = before.and_then(Document::schema_version).unwrap_or(0).max(SCHEMA_VERSION);
+        let known = before.map_or(0, |before| before.version).max(SCHEMA_VERSION);
         if version > known { Err(Refusal::about(Rule::SchemaViolated, schema::SCHEMA)) } else { Ok(()) }
     }
 

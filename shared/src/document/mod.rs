@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId};
 use crate::time::{Recorded, UtcMillis};
 
+pub use checking::Baseline;
 pub use history::{ChangeWrites, FieldWrite};
 pub use reading::{RecordEntry, Written};
 

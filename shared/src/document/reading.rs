@@ -249,7 +249,7 @@ impl Document {
         self.change(&ChangeHash(hash.0))
     }
 
-    /// All values of a field over the given conflicting objects, the shown one first.
+    /// All values of a field over the given conflicting objects and over its former keys, the shown one first.
     pub(super) fn values_in(&self, objects: &[ObjId], field: &Field) -> Vec<(Scalar, ObjId)> {
         let mut values = Vec::new();
         for key in std::iter::once(&field.key).chain(field.formerly) {
@@ -262,9 +262,6 @@ impl Document {
                         values.push((scalar, op));
                     }
                 }
-            }
-            if !values.is_empty() {
-                break;
             }
         }
         values

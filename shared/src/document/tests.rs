@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::document::schema::Scalar;
+use automerge::ReadDoc as _;
+
 use crate::edit::{Edit, Patch, Value};
+use crate::limits;
 use crate::refusal::Rule;
 use crate::time::Quality;
 
@@ -115,4 +118,197 @@ fn a_fact_is_edited_by_its_author_alone_and_voided_once() {
     assert!(visit.is_void() && visit.is_edited_after_void());
     let empty = Edit::CreateVisit { visit: VISIT, customer: CARD, fields: patch([("purpose", "回访".into())]) };
     assert_eq!(Document::create(&writer(1), &empty).expect_err("empty").rule, Rule::VisitEmpty);
+}
+
+/// DOC-8: what newer software wrote outside this table stays, through edits and saves of ours (S12).
+#[test]
+fn unknown_keys_are_kept_and_ignored() {
+    use automerge::transaction::Transactable;
+    let (mut document, _) = card([("name", "甲".into()), ("phones/aaaaaaaa/number", "1".into())]);
+    let mut newer = automerge::AutoCommit::load(&document.save()).expect("saved");
+    let phones = newer.get(automerge::ROOT, "phones").expect("valid").expect("there").1;
+    let phone = newer.get(&phones, "aaaaaaaa").expect("valid").expect("there").1;
+    newer.put(&phone, "carrier", "移动").expect("valid");
+    newer.put(automerge::ROOT, "future", "x").expect("valid");
+    let mut document = Document::load(&newer.save_nocompress()).expect("saved");
+    let unknown = ["future".to_owned(), "phones/aaaaaaaa/carrier".to_owned()];
+    assert_eq!(document.unknown_paths().into_iter().collect::<Vec<_>>(), unknown);
+    edit(&mut document, 2, [("name", "乙".into()), ("phones/aaaaaaaa/number", "2".into())]);
+    let reloaded = copy(&mut document);
+    assert_eq!(reloaded.unknown_paths().into_iter().collect::<Vec<_>>(), unknown);
+    assert!(reloaded.check(Kind::Customer, None).is_err());
+    assert!(reloaded.check(Kind::Customer, Some(&reloaded.baseline())).is_ok());
+}
+
+/// DOC-5: long texts that two people edit at once keep what both wrote.
+#[test]
+fn a_long_text_keeps_what_both_wrote() {
+    let (mut one, _) = card([("remarks", "见到王工。".into())]);
+    let mut other = copy(&mut one);
+    let typed = |base: &str, text: &str| Value::Text { base: base.to_owned(), text: text.to_owned() };
+    edit(&mut one, 1, [("remarks", typed("见到王工。", "今天见到王工。"))]);
+    let theirs = edit(&mut other, 2, [("remarks", typed("见到王工。", "见到王工😀。"))]);
+    one.apply(&bytes(&theirs)).expect("complete");
+    assert_eq!(one.text_of("remarks").as_deref(), Some("今天见到王工😀。"));
+    // A form opened before the other's edit arrived gives its difference, not its whole text.
+    edit(&mut one, 1, [("remarks", typed("今天见到王工。", "今天见到王工，谈价。"))]);
+    assert_eq!(one.text_of("remarks").as_deref(), Some("今天见到王工😀，谈价。"));
+}
+
+/// DOC-6: an edit beyond the limits of one change is cut into several, each within them.
+#[test]
+fn a_large_edit_is_cut_into_changes_within_the_limits() {
+    let mut fields = patch([("name", "大".into())]);
+    for number in 0..400 {
+        fields.insert(format!("contacts/record{number:04}/name"), "长".repeat(200).as_str().into());
+        fields.insert(format!("contacts/record{number:04}/title"), "名".repeat(200).as_str().into());
+    }
+    fields.insert("remarks".to_owned(), "字".repeat(limits::TEXT_CHARS_MAX).as_str().into());
+    let (document, changes) =
+        Document::create(&writer(1), &Edit::CreateCustomer { customer: CARD, fields }).expect("valid");
+    assert!(changes.len() > 20, "{}", changes.len());
+    for change in &changes {
+        crate::wire::parse(&change.bytes).expect("within the limits");
+    }
+    let mut other = Document::empty();
+    other.apply(&bytes(&changes)).expect("complete");
+    assert_eq!(other.record_count("contacts"), 400);
+    assert_eq!(document.text_of("remarks").map(|text| text.chars().count()), Some(limits::TEXT_CHARS_MAX));
+}
+
+/// DOC-7: an edit that breaks a rule is refused by name and writes nothing.
+#[test]
+fn an_invalid_edit_is_refused_whole() {
+    let (mut document, _) = card([("name", "甲".into())]);
+    let heads = document.heads();
+    let too_many: Patch =
+        (0..=limits::RECORDS_MAX).map(|number| (format!("tags/record{number:04}/name"), "x".into())).collect();
+    let cases = [
+        (patch([("name", "乙".into()), ("nope", "x".into())]), Rule::ValueInvalid),
+        (patch([("name", "长".repeat(201).as_str().into())]), Rule::ValueInvalid),
+        (patch([("capital", "外星".into())]), Rule::ValueInvalid),
+        (patch([("map_lat_e7", Value::Int(i64::MAX))]), Rule::ValueInvalid),
+        (patch([("kind", "visit".into())]), Rule::ValueInvalid),
+        (patch([("phones/x/number", "1".into())]), Rule::ValueInvalid),
+        (patch([("phones/aaaaaaaa", "1".into())]), Rule::ValueInvalid),
+        (patch([("remarks", "长".repeat(limits::TEXT_CHARS_MAX + 1).as_str().into())]), Rule::ValueInvalid),
+        (too_many, Rule::DocumentTooLarge),
+    ];
+    for (fields, rule) in cases {
+        let refusal = document.edit(&writer(1), &Edit::EditCustomer { customer: CARD, fields }).expect_err("invalid");
+        assert_eq!(refusal.rule, rule);
+    }
+    let void = Edit::VoidVisit { visit: VISIT, reason: "x".to_owned() };
+    assert_eq!(document.edit(&writer(1), &void).expect_err("a card").rule, Rule::SchemaViolated);
+    assert_eq!(document.heads(), heads);
+}
+
+/// DOC-4: two devices that make the same map or record at once lose nothing; readers see both.
+#[test]
+fn maps_and_records_made_twice_are_read_as_one() {
+    let (mut one, _) = crate::testing::visit([("record", "x".into())]);
+    let mut other = copy(&mut one);
+    let mut second = writer(2);
+    second.person = writer(1).person;
+    let change = |fields| Edit::EditVisit { visit: VISIT, fields };
+    one.edit(&writer(1), &change(patch([("quotes/aaaaaaaa/product", "甲".into()), ("quotes/bbbbbbbb/unit", "桶".into())])))
+        .expect("valid");
+    let theirs = other
+        .edit(&second, &change(patch([("quotes/aaaaaaaa/pack", "200L".into()), ("quotes/cccccccc/unit", "瓶".into())])))
+        .expect("valid");
+    one.apply(&bytes(&theirs)).expect("complete");
+    let quotes = one.records("quotes");
+    assert_eq!(quotes.len(), 3);
+    let twice = quotes.iter().find(|quote| quote.id == "aaaaaaaa").expect("made twice");
+    assert_eq!((twice.text("product"), twice.text("pack")), (Some("甲"), Some("200L")));
+    one.edit(&writer(1), &change(patch([("quotes/aaaaaaaa", Value::Null)]))).expect("valid");
+    assert_eq!(one.record_count("quotes"), 2);
+}
+
+#[test]
+fn a_digest_depends_on_document_and_heads_and_not_on_their_order() {
+    let (one, two) = (ChangeHash([1; 32]), ChangeHash([2; 32]));
+    assert_eq!(digest(CARD, &[one, two]), digest(CARD, &[two, one]));
+    assert_ne!(digest(CARD, &[one]), digest(CARD, &[two]));
+    assert_ne!(digest(CARD, &[one]), digest(VISIT, &[one]));
+}
+
+mod properties {
+    use super::*;
+    use crate::projection::{Projection, texts_by_path};
+    use crate::testing::{apply_patch, entropy, random_history, random_patch};
+    use proptest::prelude::*;
+
+    /// Up to five writers change one document at once, each one or two times.
+    fn concurrent(seed: u64, writers: u8) -> (Document, Vec<Vec<Vec<u8>>>) {
+        let (mut base, _) = random_history(seed);
+        let kind = base.kind().expect("ours");
+        let mut entropy = entropy(seed ^ 0xabcd);
+        let mut branches = Vec::new();
+        for number in 0..writers {
+            let mut branch = copy(&mut base);
+            let mut by = writer(20 + number);
+            if kind.is_fact() {
+                by.person = writer(1).person;
+            }
+            let mut changes = Vec::new();
+            for _ in 0..1 + entropy.below(2) {
+                let fields = random_patch(&mut entropy, kind, Some(&branch));
+                changes.extend(apply_patch(&mut branch, &by, fields).into_iter().map(|change| change.bytes));
+            }
+            branches.push(changes);
+        }
+        (base, branches)
+    }
+
+    fn state(document: &mut Document) -> (Vec<ChangeHash>, Vec<String>, String, Option<Projection>) {
+        let texts = format!("{:?}", texts_by_path(document));
+        (document.heads(), document.clashing_paths(), texts, Projection::of(document))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// DOC-3: replicas that hold the same changes show the same, in whatever order they came.
+        #[test]
+        fn any_order_of_concurrent_changes_converges(
+            seed in 0u64..1_000_000,
+            order in Just((0..5usize).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let (mut base, branches) = concurrent(seed, 5);
+            let mut straight = copy(&mut base);
+            for branch in &branches {
+                straight.apply(branch).expect("complete");
+            }
+            let mut shuffled = copy(&mut base);
+            for index in order {
+                for change in &branches[index] {
+                    shuffled.apply(std::slice::from_ref(change)).expect("complete");
+                }
+            }
+            prop_assert_eq!(state(&mut straight), state(&mut shuffled));
+            // Once more, all at once and backwards: nothing happens.
+            let mut again: Vec<_> = branches.into_iter().flatten().collect();
+            again.reverse();
+            let before = state(&mut shuffled);
+            shuffled.apply(&again).expect("known");
+            prop_assert_eq!(state(&mut shuffled), before.clone());
+            prop_assert_eq!(state(&mut copy(&mut shuffled)), before);
+        }
+
+        /// DOC-5: whatever was typed is in the text afterwards, and so is what others typed elsewhere.
+        #[test]
+        fn a_merged_text_holds_what_was_typed(
+            base in "[a-c]{0,12}", typed in "[x-z]{1,6}", others in "[p-r]{1,6}", at in 0usize..13, there in 0usize..13,
+        ) {
+            let insert = |word: &str, at: usize| {
+                let at = at.min(base.len());
+                format!("{}{word}{}", &base[..at], &base[at..])
+            };
+            let merged = crate::document::text::merge(&base, &insert(&typed, at), &insert(&others, there));
+            let text = crate::document::text::apply(&insert(&others, there), &merged);
+            prop_assert!(text.contains(&typed) || at == there, "{text}");
+            prop_assert_eq!(text.len(), base.len() + typed.len() + others.len());
+        }
+    }
 }

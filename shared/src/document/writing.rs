@@ -85,13 +85,14 @@ impl Document {
         if self.is_void() {
             return Err(Rule::AlreadyVoided.into());
         }
-        let field = schema(Kind::Visit).field(schema::VOID_REASON).expect("the visit's table has it");
+        let table = schema(Kind::Visit);
+        let field = table.field(schema::VOID_REASON).expect("the visit's table has it");
         let accepted = field.content.accept(&Value::Str(reason.to_owned())).flatten();
         let reason = accepted.ok_or_else(|| Refusal::about(Rule::ValueInvalid, schema::VOID_REASON))?;
         let at = Scalar::Str(writer.recorded.at.to_iso(writer.recorded.offset_minutes));
         let steps = vec![
-            Step::Put { at: At::Root, key: schema::VOID_REASON, value: reason },
-            Step::Put { at: At::Root, key: schema::VOID_AT, value: at },
+            Step::Put { at: At::Root, field, value: reason },
+            Step::Put { at: At::Root, field: table.field(schema::VOID_AT).expect("as above"), value: at },
         ];
         self.check_room(&steps)?;
         Ok(self.write(writer, None, steps))
@@ -165,7 +166,7 @@ impl Document {
         }
         match field.content.accept(value)? {
             Some(scalar) if is_settled && present.first().is_some_and(|(shown, _)| *shown == scalar) => {}
-            Some(value) => steps.push(Step::Put { at, key: field.key, value }),
+            Some(value) => steps.push(Step::Put { at, field, value }),
             None if present.is_empty() => {}
             None => steps.push(Step::Remove { at, field }),
         }
@@ -195,8 +196,9 @@ impl Document {
         self.inner.set_author(Some(Author::from(writer.person.as_bytes().to_vec())));
         self.inner.set_actor(automerge::ActorId::from(writer.actor.as_bytes()));
         let mut pen = Pen { document: self, time: change_time(writer.recorded.at), bytes: 0, changes: Vec::new() };
-        if let Some(header) = header {
-            pen.header(writer, header);
+        match header {
+            Some(header) => pen.header(writer, header),
+            None => pen.upgrade(SCHEMA_VERSION),
         }
         for step in steps {
             pen.step(step);
@@ -218,7 +220,8 @@ fn create(writer: &Writer, header: &Header, fields: &Patch) -> Result<(Document,
     let steps = document.steps(schema(header.kind), fields)?;
     let has = |wanted: &str| {
         steps.iter().any(|step| match step {
-            Step::Put { at: At::Root, key, .. } | Step::Text { key, .. } => *key == wanted,
+            Step::Put { at: At::Root, field, .. } => field.key == wanted,
+            Step::Text { key, .. } => *key == wanted,
             Step::Put { at: At::Record { records, .. }, .. } => records.key == wanted,
             Step::Remove { .. } | Step::RemoveRecord { .. } => false,
         })
@@ -242,7 +245,7 @@ enum At {
 
 /// One thing to write.
 enum Step {
-    Put { at: At, key: &'static str, value: Scalar },
+    Put { at: At, field: &'static Field, value: Scalar },
     Remove { at: At, field: &'static Field },
     RemoveRecord { records: &'static Records, id: String },
     Text { key: &'static str, splices: Vec<Splice> },
@@ -311,9 +314,17 @@ impl Pen<'_> {
         }
     }
 
+    /// Says in an older document that newer software has written to it. Fields that moved need nothing else:
+    /// readers look under former keys too, and writers write both.
+    fn upgrade(&mut self, version: u16) {
+        if self.document.schema_version().is_some_and(|written| written < version) {
+            self.put(automerge::ROOT, schema::SCHEMA, i64::from(version));
+        }
+    }
+
     fn step(&mut self, step: Step) {
         match step {
-            Step::Put { at, key, value } => self.put_field(&at, key, value),
+            Step::Put { at, field, value } => self.put_field(&at, field, value),
             Step::Remove { at, field } => {
                 for object in self.objects(&at) {
                     for key in std::iter::once(&field.key).chain(field.formerly) {
@@ -330,7 +341,7 @@ impl Pen<'_> {
         }
     }
 
-    fn put_field(&mut self, at: &At, key: &'static str, value: Scalar) {
+    fn put_field(&mut self, at: &At, field: &Field, value: Scalar) {
         let objects = match at {
             At::Root => vec![automerge::ROOT],
             At::Record { records, id } => match self.objects(at) {
@@ -344,15 +355,20 @@ impl Pen<'_> {
                 objects => objects,
             },
         };
-        // Where a record exists twice, one value settles it for both.
-        for object in &objects[1..] {
-            self.delete(object, key);
-        }
-        self.put(objects[0].clone(), key, match value {
+        let value = match value {
             Scalar::Str(text) => ScalarValue::Str(text.into()),
             Scalar::Int(number) => ScalarValue::Int(number),
             Scalar::Bool(yes) => ScalarValue::Boolean(yes),
-        });
+        };
+        // Older software reads and writes the former keys: what is written now must stand there too, and what
+        // it writes later stands beside it as a second value.
+        for key in std::iter::once(&field.key).chain(field.formerly) {
+            // Where a record exists twice, one value settles it for both.
+            for object in &objects[1..] {
+                self.delete(object, key);
+            }
+            self.put(objects[0].clone(), key, value.clone());
+        }
     }
 
     fn text(&mut self, key: &'static str, splices: &[Splice]) {
@@ -464,4 +480,62 @@ fn tidy_text(text: &str) -> String {
 
 fn change_time(at: UtcMillis) -> i64 {
     at.0.clamp(0, wire::CHANGE_TIME_MS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{bytes, card, copy, writer};
+
+    static MOVED: Field =
+        Field { key: "short_name", content: Content::Word { max: 200 }, typed: true, formerly: &["nickname"] };
+
+    fn put(document: &mut Document, by: u8, field: &'static Field, value: &str) -> Vec<LocalChange> {
+        let step = Step::Put { at: At::Root, field, value: Scalar::Str(value.to_owned()) };
+        document.write(&writer(by), None, vec![step])
+    }
+
+    fn values(document: &Document) -> Vec<String> {
+        let values = document.values_in(&[automerge::ROOT], &MOVED);
+        let mut texts: Vec<_> = values.into_iter().map(|(value, _)| value.to_string()).collect();
+        texts.dedup();
+        texts
+    }
+
+    /// DOC-9: a field that moved is read under its former key, written under both, and what older software
+    /// writes later stands beside it.
+    #[test]
+    fn a_field_that_moved_is_shared_with_older_software() {
+        static OLD: Field =
+            Field { key: "nickname", content: Content::Word { max: 200 }, typed: true, formerly: &[] };
+        let (mut new, _) = card([("name", "甲".into())]);
+        put(&mut new, 1, &OLD, "旧");
+        assert_eq!(values(&new), ["旧"]);
+        let mut old = copy(&mut new);
+        put(&mut new, 1, &MOVED, "新");
+        assert_eq!(values(&new), ["新"]);
+        assert_eq!(new.text_of("nickname").as_deref(), Some("新"));
+        let later = put(&mut old, 2, &OLD, "晚");
+        new.apply(&bytes(&later)).expect("complete");
+        let standing = values(&new);
+        assert!(standing.contains(&"新".to_owned()) && standing.contains(&"晚".to_owned()), "{standing:?}");
+        put(&mut new, 1, &MOVED, "定");
+        assert_eq!(values(&new), ["定"]);
+    }
+
+    /// DOC-9: the first edit by newer software says so in the document.
+    #[test]
+    fn an_older_document_learns_the_newer_version_with_the_first_edit() {
+        let (mut document, _) = card([("name", "甲".into())]);
+        assert_eq!(document.schema_version(), Some(SCHEMA_VERSION));
+        let mut pen = Pen { document: &mut document, time: 1, bytes: 0, changes: Vec::new() };
+        pen.upgrade(SCHEMA_VERSION);
+        assert_eq!(pen.inner().pending_ops(), 0);
+        pen.upgrade(SCHEMA_VERSION + 1);
+        pen.flush();
+        assert_eq!(document.schema_version(), Some(SCHEMA_VERSION + 1));
+        // Older software leaves it as it is.
+        put(&mut document, 1, &MOVED, "乙");
+        assert_eq!(document.schema_version(), Some(SCHEMA_VERSION + 1));
+    }
 }

@@ -196,3 +196,25 @@ fn a_first_counter_beyond_all_reason_is_refused() {
         assert_eq!(rule(&chunk(1, &absurd)), Rule::StartOpAbsurd, "{counter:?}");
     }
 }
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// WIRE-2: no bytes make it panic, with or without a right frame around them.
+        #[test]
+        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&bytes);
+            let _ = parse(&chunk(1, &bytes));
+            // Behind an honest head the bytes are columns.
+            let mut body = vec![0, 16];
+            body.extend([7; 16]);
+            body.extend([2, 1, 1, 0, 0]);
+            body.extend(&bytes);
+            let _ = parse(&chunk(1, &body));
+        }
+    }
+}

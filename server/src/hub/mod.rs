@@ -292,6 +292,7 @@ impl<S: Store> Hub<S> {
         state.position = page.position;
         state.digest = page.position.map(|_| page.digest);
         state.dirty = page.position.is_some_and(|position| position < self.head);
+        state.own &= state.dirty;
         let differs = page.items == 0 && reading.claimed.is_some_and(|claimed| claimed != page.digest);
         if page.repaired > 0 {
             tracing::warn!(session = page.session.0, scopes = page.repaired, "incident: a copy differed and is sent again");
@@ -706,21 +707,20 @@ impl<S: Store> Hub<S> {
             return;
         }
         let key = (position, state.principals.clone());
-        if let Some(shared) = self.composed.get(&key).cloned() {
+        let (view, own) = (state.view, state.own);
+        if let Some(shared) = self.composed.get(&key).filter(|_| !own).cloned() {
             return self.give(session, shared);
         }
-        let view = state.view;
         let composed = self.ring.compose(position, &state.principals, session);
         let Some(composed) = composed.filter(|composed| composed.bytes <= limits::PAGE_BYTES_MAX) else {
             return self.read(session, FeedCursor::at(view, position), None, None);
         };
-        let own = composed.own;
-        let is_needed = own || !composed.items.is_empty();
+        let is_needed = composed.own || !composed.items.is_empty();
         let frame =
             is_needed.then(|| feed::encode_page(&FeedCursor::at(view, self.head), false, composed.items));
         let shared = ring_page::Shared { frame, digest: composed.digest };
         // What a session pushed itself is left out of its own page only.
-        if !own && !self.ring.has_origin(position, session) {
+        if !own {
             self.composed.insert(key, shared.clone());
         }
         self.give(session, shared);
@@ -730,6 +730,7 @@ impl<S: Store> Hub<S> {
         let head = self.head;
         let state = self.sessions.get_mut(&session).expect("the caller has it");
         state.dirty = false;
+        state.own = false;
         state.position = Some(head);
         state.digest = state.digest.map(|digest| Digest(digest.0 ^ page.digest));
         if let Some(frame) = page.frame {
@@ -750,6 +751,7 @@ impl<S: Store> Hub<S> {
         }
         if let Some(state) = self.sessions.get_mut(&session) {
             state.pushes = state.pushes.saturating_sub(1);
+            state.own |= ack.results.iter().any(|result| matches!(result, ItemResult::Accepted(_)));
             self.send(session, &ServerFrame::Ack(ack));
         }
     }

@@ -98,13 +98,6 @@ impl Ring {
         self.bytes = 0;
     }
 
-    /// Whether a session pushed anything of what was committed after `position`.
-    pub(super) fn has_origin(&self, position: Seq, session: SessionId) -> bool {
-        let first = self.entries.partition_point(|entry| entry.before < position);
-        let touches = self.entries.range(first..).flat_map(|entry| entry.touches.values());
-        touches.flat_map(|(_, touch)| &touch.changes).any(|change| change.origin == session)
-    }
-
     /// What somebody with these principals sees of everything after `position`; none if the ring does not
     /// reach back so far or a grant changed, which only the store can tell.
     pub(super) fn compose(&self, position: Seq, principals: &[Principal], session: SessionId) -> Option<Composed> {

@@ -35,6 +35,8 @@ pub(super) struct Session {
     /// Something was sent since the last ping, so the digest in the next may be of before or after it.
     pub(super) spoken: bool,
     pub(super) pushes: usize,
+    /// Something that it pushed was committed after `position`: its page differs from everybody else's.
+    pub(super) own: bool,
 }
 
 /// A reading under way.
@@ -61,6 +63,7 @@ impl Session {
             digest: None,
             spoken: false,
             pushes: 0,
+            own: false,
         }
     }
 

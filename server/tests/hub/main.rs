@@ -1,0 +1,7 @@
+//! The hub with fake phones, frame by frame. Rules are cited by their numbers in docs/spec.md.
+
+mod feed;
+mod identity;
+mod late;
+mod ledger;
+mod world;

@@ -62,6 +62,11 @@ pub enum Edit {
 }
 
 impl Edit {
+    /// Whether the edit makes a new document.
+    pub fn creates(&self) -> bool {
+        matches!(self, Edit::CreateCustomer { .. } | Edit::CreateVisit { .. } | Edit::CreateComment { .. })
+    }
+
     /// The document that the edit changes or creates.
     pub fn doc(&self) -> DocId {
         match self {

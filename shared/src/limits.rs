@@ -12,6 +12,10 @@ pub const CHANGE_OPS_MAX: u64 = 2_000;
 /// Items in one push. 64 changes of 300 bytes are 19 kB: a frame on a weak signal takes a second.
 pub const BATCH_ITEMS_MAX: usize = 64;
 
+/// Pushes of one connection that may be unanswered, as a device counts them; the hub ends a connection that has
+/// more than one above it waiting. While one is judged the next ones travel; more would only wait.
+pub const PUSHES_IN_FLIGHT_MAX: usize = 3;
+
 /// Bytes of one frame from a device. Four full changes. A larger frame ends the connection.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024;
 

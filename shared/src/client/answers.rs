@@ -16,6 +16,10 @@ use crate::time::{Now, UtcMillis};
 /// Refusals in a row after which "not found" is believed, although the card was made here and is on its way.
 const NOT_FOUND_BELIEVED_AFTER: u32 = 6;
 
+/// The same for changes that a restored server lost: with pauses that double to a minute, a quarter of an
+/// hour, in which the other phones of the customer come back.
+const REOFFER_BELIEVED_AFTER: u32 = 20;
+
 impl Client {
     pub(super) fn take_ack(&mut self, now: Now, ack: Ack) -> Result<(), Fault> {
         // An answer to a push of an earlier connection: what it said will be said again.
@@ -60,7 +64,10 @@ impl Client {
         let lane = Lane::Doc(doc);
         let state = match result {
             ItemResult::Refused(refusal) if self.is_passing(doc, out, &refusal) => {
-                self.outbox.pause(lane, now.monotonic_ms, &mut self.entropy);
+                // Several changes of one push wait together: one pause, not one each.
+                if !self.outbox.is_paused(lane, now.monotonic_ms) {
+                    self.outbox.pause(lane, now.monotonic_ms, &mut self.entropy);
+                }
                 return;
             }
             ItemResult::Refused(refusal) => Some(OutState::Refused(refusal)),
@@ -90,7 +97,10 @@ impl Client {
             return true;
         }
         let lane = Lane::Doc(doc);
+        let is_reoffer = matches!(self.outbox.get(out).map(|row| &row.work), Some(Work::Reoffer { .. }));
         match refusal.rule {
+            // What a restored server lost of somebody else, it gets back from somebody else's phone.
+            Rule::NotFound | Rule::SequenceGap if is_reoffer => self.outbox.pauses_of(lane) < REOFFER_BELIEVED_AFTER,
             // The gap is what an earlier change of the document left that waits itself.
             Rule::SequenceGap => {
                 self.outbox.pauses_of(lane) > 0 && self.outbox.pending_of(doc).first().is_some_and(|first| *first < out)

@@ -75,10 +75,7 @@ impl Client {
                 (*visit, Kind::Visit, customer, Access::Write)
             }
         };
-        let is_new = matches!(
-            edit,
-            Edit::CreateCustomer { .. } | Edit::CreateVisit { .. } | Edit::CreateComment { .. }
-        );
+        let is_new = edit.creates();
         let known = self.index.get(doc);
         if is_new && known.is_some() {
             return Err(Refusal::about(Rule::ValueInvalid, "id"));

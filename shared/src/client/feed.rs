@@ -50,6 +50,7 @@ impl Client {
             Item::Events(events) => self.take_events(events),
             Item::Actors(actors) => {
                 if self.ledger.learn_actors(actors) {
+                    self.index.touch_names();
                     self.touch(Key::Actors);
                 }
             }
@@ -256,6 +257,12 @@ impl Client {
         }
         for scope in std::mem::take(&mut self.sweep) {
             self.sweep_scope(scope);
+        }
+        // What was dropped as unfit and did not come again is gone from the server: its edits have no ground.
+        for doc in self.outbox.pending_docs() {
+            if self.is_orphan(doc) {
+                self.rebase(doc, Default::default());
+            }
         }
         self.meta.recovering = false;
         self.meta.complete = true;

@@ -34,6 +34,7 @@ impl Held {
     }
 
     /// How many documents the server has acknowledged.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }

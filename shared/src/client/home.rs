@@ -1,6 +1,7 @@
 //! The first screen (domain §6), and its stored form, which the browser shows before the machine is loaded.
 
 use crate::client::Client;
+use crate::client::entries::by_last_visit;
 use crate::client::views::Moment;
 use crate::id::DocId;
 use crate::ledger::{CustomerStatus, LateState};
@@ -9,6 +10,8 @@ use crate::view::{HomeView, TimelineEntry};
 
 /// Customers in each of the first screen's lists.
 const CUSTOMERS_MAX: usize = 50;
+/// Visits of today on the first screen: more than anybody makes, unless they are typed in from paper.
+const TODAY_MAX: usize = 30;
 /// Notices on the first screen.
 const NOTICES_MAX: usize = 20;
 
@@ -32,7 +35,7 @@ impl Client {
             if !is_mine {
                 continue;
             }
-            recent.push((-summary.last_visit.map_or(i64::MIN + 1, |at| at.begins().0), customer));
+            recent.push((by_last_visit(summary.last_visit), customer));
             if let Some((at, _)) = &summary.next_action
                 && day.is_some_and(|day| at.day() <= day)
             {
@@ -72,7 +75,8 @@ impl Client {
             })
             .collect();
         visits.sort_unstable();
-        visits.into_iter().filter_map(|(_, doc)| self.visit_entry(doc, moment)).collect()
+        visits.truncate(TODAY_MAX);
+        visits.into_iter().filter_map(|(_, doc)| self.fact_entry(doc, moment)).collect()
     }
 
     /// The stored form of the first screen.

@@ -8,7 +8,13 @@ use minicbor::{Decode, Encode};
 use crate::document::Kind;
 use crate::id::{DocId, PersonId, Scope};
 use crate::projection::{CustomerProjection, Projection, VisitProjection};
+use crate::search::SearchKey;
 use crate::time::StatedTime;
+use crate::timeline::Source;
+use crate::view::TimelineEntry;
+
+/// Documents whose entries are kept: the longest timelines have hundreds, at about 1 kB each. More begins anew.
+const ENTRIES_CACHED_MAX: usize = 2_000;
 
 /// What lists show of one document, acknowledged and unsent.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -49,7 +55,21 @@ pub(super) struct Index {
     scopes: HashMap<Scope, BTreeSet<DocId>>,
     customers: BTreeSet<DocId>,
     summaries: HashMap<DocId, Summary>,
+    search_keys: HashMap<DocId, SearchKey>,
     stale: HashSet<DocId>,
+    entries: HashMap<DocId, CachedEntries>,
+    /// Grows by customer when the card or the ledger says something new of it.
+    contexts: HashMap<DocId, u64>,
+    /// Grows when names or actors are learned.
+    names: u64,
+}
+
+/// The timeline entries of one document, and what they were made of.
+struct CachedEntries {
+    source: Source,
+    context: u64,
+    names: u64,
+    entries: Vec<TimelineEntry>,
 }
 
 impl Index {
@@ -66,7 +86,7 @@ impl Index {
             self.customers.insert(doc);
         }
         self.scopes.entry(row.scope).or_default().insert(doc);
-        self.touch_scope(row.scope);
+        self.touch_document(doc, &row);
         self.rows.insert(doc, row);
     }
 
@@ -79,14 +99,51 @@ impl Index {
                 self.scopes.remove(&row.scope);
             }
         }
-        self.touch_scope(row.scope);
+        self.touch_document(doc, &row);
     }
 
-    /// Something of the scope changed: its summary is made again when it is asked for.
-    pub(super) fn touch_scope(&mut self, scope: Scope) {
-        if let Scope::Customer(customer) = scope {
-            self.stale.insert(customer);
+    fn touch_document(&mut self, doc: DocId, row: &ListRow) {
+        self.entries.remove(&doc);
+        match row.kind() {
+            Kind::Customer => self.touch_scope(row.scope),
+            Kind::Visit | Kind::Comment => self.stale.extend(row.customer()),
         }
+    }
+
+    /// The card or the ledger says something new of the scope: what was made of it is made again when asked for.
+    pub(super) fn touch_scope(&mut self, scope: Scope) {
+        match scope {
+            Scope::Customer(customer) => {
+                self.stale.insert(customer);
+                *self.contexts.entry(customer).or_default() += 1;
+            }
+            Scope::Person(_) | Scope::Organisation => self.touch_names(),
+        }
+    }
+
+    /// Names or actors were learned.
+    pub(super) fn touch_names(&mut self) {
+        self.names += 1;
+    }
+
+    /// The entries of a document as they were last made, if nothing that they show has changed.
+    pub(super) fn cached_entries(&self, doc: DocId, customer: DocId, source: &Source) -> Option<Vec<TimelineEntry>> {
+        let cached = self.entries.get(&doc)?;
+        let is_same = cached.source == *source && cached.context == self.context(customer) && cached.names == self.names;
+        is_same.then(|| cached.entries.clone())
+    }
+
+    /// Keeps the entries of a document.
+    pub(super) fn cache_entries(&mut self, doc: DocId, customer: DocId, source: Source, entries: Vec<TimelineEntry>) {
+        if self.entries.len() >= ENTRIES_CACHED_MAX {
+            self.entries.clear();
+        }
+        let context = self.context(customer);
+        self.entries.insert(doc, CachedEntries { source, context, names: self.names, entries });
+    }
+
+    fn context(&self, customer: DocId) -> u64 {
+        self.contexts.get(&customer).copied().unwrap_or(0)
     }
 
     /// Makes the summaries of everything that changed.
@@ -98,6 +155,7 @@ impl Index {
             } else {
                 self.summaries.remove(&customer);
             }
+            self.search_keys.remove(&customer);
         }
     }
 
@@ -120,6 +178,21 @@ impl Index {
     /// A customer's summary, as of the last [`Index::settle`].
     pub(super) fn summary(&self, customer: DocId) -> Option<&Summary> {
         self.summaries.get(&customer)
+    }
+
+    /// The customers whose search key is to be made.
+    pub(super) fn unsearchable(&self) -> Vec<DocId> {
+        self.customers.iter().copied().filter(|customer| !self.search_keys.contains_key(customer)).collect()
+    }
+
+    /// Keeps a customer's search key until something of the customer changes.
+    pub(super) fn set_search_key(&mut self, customer: DocId, key: SearchKey) {
+        self.search_keys.insert(customer, key);
+    }
+
+    /// Every search key.
+    pub(super) fn search_keys(&self) -> impl Iterator<Item = (DocId, &SearchKey)> {
+        self.search_keys.iter().map(|(customer, key)| (*customer, key))
     }
 
     /// The documents of a customer's scope, in order of ids.

@@ -24,6 +24,7 @@ mod held;
 mod home;
 mod index;
 mod ledger;
+mod lists;
 mod outbox;
 mod rebase;
 mod redial;
@@ -188,6 +189,8 @@ pub struct Client {
     unloadable: HashSet<DocId>,
     /// Documents whose unsent changes do not fit their acknowledged form: rebased at the end of the input.
     unfit: BTreeSet<DocId>,
+    /// `view/home` and `view/status` as last given to the store.
+    first_screen: [Option<Vec<u8>>; 2],
     faults: u64,
     mismatches: u64,
     rebases: u64,
@@ -227,6 +230,7 @@ impl Client {
             broken: BTreeSet::new(),
             unloadable: HashSet::new(),
             unfit: BTreeSet::new(),
+            first_screen: [None, None],
             faults: 0,
             mismatches: 0,
             rebases: 0,
@@ -265,6 +269,7 @@ impl Client {
             self.empty(now);
         }
         self.meta.profile = Some(profile);
+        self.index.touch_names();
         self.redial.resume(now.monotonic_ms);
         self.touch(Key::Meta);
         self.changed = true;
@@ -351,6 +356,7 @@ impl Client {
     pub fn handle_store_failed(&mut self, now: Now, write: WriteId) {
         self.begin(now);
         self.storing.fail(write, now.monotonic_ms, &mut self.entropy);
+        self.first_screen = [None, None];
         self.changed = true;
         self.finish(now);
     }
@@ -450,6 +456,7 @@ impl Client {
         self.meta.wall_seen = self.meta.wall_seen.max(now.wall);
         if self.meta.offset_minutes != now.offset_minutes {
             self.meta.offset_minutes = now.offset_minutes;
+            self.index.touch_names();
             self.touch(Key::Meta);
         }
     }
@@ -469,11 +476,16 @@ impl Client {
 
     /// Makes the write of everything that changed, from the state as it stands.
     fn make_write(&mut self) -> Write {
-        // The first screen is read while the machine is still loading: it goes with whatever it shows.
-        self.touch(Key::Home);
-        self.touch(Key::Status);
         let (id, keys) = self.storing.begin();
-        let mut write = Write { id, puts: Vec::with_capacity(keys.len()), deletes: Vec::new() };
+        let mut write = Write { id, puts: Vec::with_capacity(keys.len() + 2), deletes: Vec::new() };
+        // The first screen is read while the machine is still loading: it goes with whatever it shows.
+        for (place, key) in [Key::Home, Key::Status].into_iter().enumerate() {
+            let bytes = if key == Key::Home { self.stored_home() } else { self.stored_status() };
+            if self.first_screen[place].as_deref() != Some(bytes.as_slice()) {
+                write.puts.push((key.name(), bytes.clone()));
+                self.first_screen[place] = Some(bytes);
+            }
+        }
         for key in keys {
             match self.row_bytes(key) {
                 Some(bytes) => write.puts.push((key.name(), bytes)),
@@ -483,7 +495,7 @@ impl Client {
         write
     }
 
-    fn row_bytes(&mut self, key: Key) -> Option<Vec<u8>> {
+    fn row_bytes(&self, key: Key) -> Option<Vec<u8>> {
         match key {
             Key::Meta => Some(rows::encode(&self.meta)),
             Key::Actors => Some(rows::encode(&self.ledger.actors())),
@@ -491,8 +503,7 @@ impl Client {
             Key::Doc(doc) => self.held.get(doc).map(rows::encode),
             Key::List(doc) => self.index.get(doc).map(rows::encode),
             Key::Out(number) => self.outbox.get(number).map(rows::OutRow::encode),
-            Key::Home => Some(self.stored_home()),
-            Key::Status => Some(self.stored_status()),
+            Key::Home | Key::Status => None,
         }
     }
 
@@ -510,7 +521,7 @@ impl Client {
                     return None;
                 }
             },
-            None if pending.is_empty() => return None,
+            None if pending.is_empty() || self.outbox.needs_ground(doc) => return None,
             None => Document::empty(),
         };
         for number in pending {

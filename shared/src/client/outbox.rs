@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::client::rows::{Key, OutRow, OutState, Work};
+use crate::client::rows::{Key, OutRow, OutState, OwnChange, Work};
 use crate::client::storing::Storing;
-use crate::document::Kind;
 use crate::entropy::Entropy;
 use crate::id::{ChangeHash, DocId, RequestId, Scope};
-use crate::limits::{BATCH_ITEMS_MAX, FRAME_BYTES_MAX};
+use crate::limits::{BATCH_ITEMS_MAX, FRAME_BYTES_MAX, PUSHES_IN_FLIGHT_MAX};
 use crate::protocol::PushItem;
 
 /// Bytes of items in one push: a frame less what the frame itself and the counters need.
@@ -126,6 +125,21 @@ impl Outbox {
         self.by_doc.get(&doc).is_some_and(|numbers| numbers.iter().any(|number| self.rows[number].is_pending()))
     }
 
+    /// Whether the document's first unsent work builds on an acknowledged form. Without that form it is an
+    /// orphan: the form was dropped because it did not fit, and is being fetched again.
+    pub(super) fn needs_ground(&self, doc: DocId) -> bool {
+        let Some(first) = self.pending_of(doc).first().and_then(|number| self.rows.get(number)) else { return false };
+        match &first.work {
+            Work::Edit(work) => work.begun || !work.edit.creates(),
+            Work::Reoffer { .. } | Work::Request { .. } => false,
+        }
+    }
+
+    /// Documents with unanswered rows.
+    pub(super) fn pending_docs(&self) -> Vec<DocId> {
+        self.by_doc.keys().copied().filter(|doc| self.is_pending(*doc)).collect()
+    }
+
     /// Whether a scope has unanswered rows.
     pub(super) fn is_scope_pending(&self, scope: Scope) -> bool {
         self.by_scope.get(&scope).is_some_and(|numbers| numbers.iter().any(|number| self.rows[number].is_pending()))
@@ -164,6 +178,9 @@ impl Outbox {
         is_held: impl Fn(DocId) -> bool,
         releases: &[Scope],
     ) -> Option<(u64, Vec<PushItem>)> {
+        if self.batches.len() >= PUSHES_IN_FLIGHT_MAX {
+            return None;
+        }
         let mut room = IN_FLIGHT_BYTES_MAX.saturating_sub(self.batches.values().map(|batch| batch.bytes).sum());
         room = room.min(PUSH_BYTES_MAX);
         let mut items = Vec::new();
@@ -179,6 +196,7 @@ impl Outbox {
             let lane = doc.map_or(Lane::Request(*number), Lane::Doc);
             let is_closed = !storing.is_stored(Key::Out(*number))
                 || doc.is_some_and(|doc| closed_docs.contains(&doc) || self.stalls.contains_key(&doc))
+                || doc.is_some_and(|doc| !is_held(doc) && self.needs_ground(doc))
                 || closed_scopes.contains(&row.scope())
                 || self.pauses.get(&lane).is_some_and(|pause| pause.until_ms > now_ms);
             if is_closed {
@@ -190,11 +208,10 @@ impl Outbox {
                 }
                 continue;
             }
-            for (token, item) in items_of(*number, row) {
+            for (token, size) in tokens_of(*number, row) {
                 if self.in_flight.contains(&token) {
                     continue;
                 }
-                let size = item_bytes(&item);
                 let is_full = sent.len() >= BATCH_ITEMS_MAX || bytes + size > room;
                 // One item is never larger than a push; alone it goes even beyond the window.
                 if is_full && !(sent.is_empty() && self.in_flight.is_empty()) {
@@ -202,7 +219,7 @@ impl Outbox {
                 }
                 bytes += size;
                 sent.push(token);
-                items.push(item);
+                items.extend(item_of(row, &token));
             }
         }
         for scope in releases {
@@ -290,32 +307,36 @@ pub(super) fn change_bytes(row: &OutRow) -> Vec<&[u8]> {
     }
 }
 
-fn items_of(number: u64, row: &OutRow) -> Vec<(Sent, PushItem)> {
-    let recorded = row.recorded;
-    let change = |doc: DocId, kind: Kind, scope: Scope, change: &crate::client::rows::OwnChange| {
-        let token = Sent::Change { out: number, doc, hash: change.hash };
-        (token, PushItem::Change { doc, kind, scope, change: change.bytes.clone(), recorded })
+/// What of a row is to be pushed, and how much room each item takes.
+fn tokens_of(number: u64, row: &OutRow) -> Vec<(Sent, usize)> {
+    let change = |doc: DocId, change: &OwnChange| {
+        (Sent::Change { out: number, doc, hash: change.hash }, change.bytes.len() + ITEM_BYTES)
     };
     match &row.work {
-        Work::Edit(work) => {
-            work.changes.iter().map(|each| change(work.doc, work.kind, work.scope, each)).collect()
+        Work::Edit(work) => work.changes.iter().map(|each| change(work.doc, each)).collect(),
+        Work::Reoffer { doc, changes, .. } => {
+            changes.iter().filter(|each| each.own).map(|each| change(*doc, &each.change)).collect()
         }
-        Work::Reoffer { doc, kind, scope, changes, .. } => {
-            let own = changes.iter().filter(|each| each.own);
-            own.map(|each| change(*doc, *kind, *scope, &each.change)).collect()
-        }
-        Work::Request { id, command } => {
-            let item = PushItem::Request { id: *id, command: command.clone(), recorded };
-            vec![(Sent::Request { out: number }, item)]
-        }
+        Work::Request { .. } => vec![(Sent::Request { out: number }, 4 * ITEM_BYTES + 1024)],
     }
 }
 
-fn item_bytes(item: &PushItem) -> usize {
-    match item {
-        PushItem::Change { change, .. } => change.len() + ITEM_BYTES,
-        PushItem::Request { .. } => 4 * ITEM_BYTES + 1024,
-        PushItem::Release { .. } => ITEM_BYTES,
+/// The item of a token of this row.
+fn item_of(row: &OutRow, token: &Sent) -> Option<PushItem> {
+    let recorded = row.recorded;
+    match (&row.work, token) {
+        (Work::Edit(work), Sent::Change { hash, .. }) => {
+            let change = work.changes.iter().find(|change| change.hash == *hash)?.bytes.clone();
+            Some(PushItem::Change { doc: work.doc, kind: work.kind, scope: work.scope, change, recorded })
+        }
+        (Work::Reoffer { doc, kind, scope, changes, .. }, Sent::Change { hash, .. }) => {
+            let change = changes.iter().find(|each| each.change.hash == *hash)?.change.bytes.clone();
+            Some(PushItem::Change { doc: *doc, kind: *kind, scope: *scope, change, recorded })
+        }
+        (Work::Request { id, command }, _) => {
+            Some(PushItem::Request { id: *id, command: command.clone(), recorded })
+        }
+        (Work::Edit(_) | Work::Reoffer { .. }, Sent::Request { .. } | Sent::Release { .. }) => None,
     }
 }
 

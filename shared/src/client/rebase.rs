@@ -9,7 +9,7 @@ use crate::client::outbox::change_bytes;
 use crate::client::rows::{EditWork, Key, OutState, Work};
 use crate::document::{Document, Writer};
 use crate::edit::{Edit, Patch, Value};
-use crate::id::{DocId, Seq};
+use crate::id::DocId;
 use crate::refusal::{Refusal, Rule};
 
 /// How often an edit is made again because of the numbering of its changes before the refusal is shown.
@@ -21,6 +21,10 @@ impl Client {
     pub(super) fn settle_stalls(&mut self) {
         for doc in self.outbox.drained_stalls() {
             let stall = self.outbox.stalls.remove(&doc).expect("its key was listed");
+            if self.is_orphan(doc) {
+                // Its ground is being fetched again. The server will say the same when it is offered then.
+                continue;
+            }
             let mut fates: BTreeMap<u64, OutState> = BTreeMap::new();
             for (out, state) in stall.fates {
                 match &state {
@@ -41,6 +45,11 @@ impl Client {
             }
             self.rebase(doc, fates);
         }
+    }
+
+    /// Whether a document's unsent edits lack the acknowledged form that they build on.
+    pub(super) fn is_orphan(&self, doc: DocId) -> bool {
+        self.held.get(doc).is_none() && self.outbox.needs_ground(doc)
     }
 
     /// Whether the same words may pass under another actor's numbers.
@@ -156,12 +165,4 @@ fn plainly(edit: &Edit) -> Edit {
         Edit::VoidVisit { .. } | Edit::CreateComment { .. } => {}
     }
     edit
-}
-
-/// The late work that a held row became.
-pub(super) fn held_as(state: &OutState) -> Option<Seq> {
-    match state {
-        OutState::Held(late) => Some(*late),
-        OutState::Pending | OutState::Refused(_) => None,
-    }
 }

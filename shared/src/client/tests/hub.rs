@@ -240,9 +240,10 @@ impl Hub {
 
     /// The page after a cursor.
     pub(super) fn page(&mut self, person: PersonId, cursor: Option<Cursor>) -> ServerFrame {
+        let start = Place { base: 0, target: self.seq, skip: 0 };
         let place: Place = match &cursor {
-            Some(cursor) => minicbor::decode(&cursor.0).expect("cursors come back as they were given"),
-            None => Place { base: 0, target: self.seq, skip: 0 },
+            Some(cursor) => minicbor::decode(&cursor.0).unwrap_or(start),
+            None => start,
         };
         let place = if place.skip == 0 { Place { target: self.seq, ..place } } else { place };
         let mut items = self.items(person, place.base, place.target);

@@ -5,6 +5,7 @@ mod feed;
 mod hub;
 mod phone;
 mod push;
+mod views;
 
 use hub::Hub;
 use phone::*;

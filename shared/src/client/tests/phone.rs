@@ -41,6 +41,17 @@ pub(super) enum Disk {
     Hangs,
 }
 
+/// Lets phones talk with one hub, in turns, until none has anything left to do.
+pub(super) fn sync_all(phones: &mut [&mut Phone], hub: &mut Hub) {
+    for _ in 0..200 {
+        let rest: Vec<bool> = phones.iter_mut().map(|phone| phone.step(hub)).collect();
+        if rest.iter().all(|is_settled| *is_settled) {
+            return;
+        }
+    }
+    panic!("the phones never settle: {:?}", phones[0].status());
+}
+
 pub(super) struct Phone {
     pub(super) client: Client,
     pub(super) rows: BTreeMap<String, Vec<u8>>,
@@ -56,6 +67,8 @@ pub(super) struct Phone {
     /// Outputs until the power goes; the write or frame at that moment is lost if `crash_before`.
     pub(super) crash_after: Option<u32>,
     pub(super) crash_before: bool,
+    /// Whether the network is gone after a crash.
+    pub(super) wakes_offline: bool,
     pub(super) crashes: u32,
     pub(super) outputs: Vec<Output>,
     /// Answers of the hub that get lost on the way.
@@ -79,14 +92,19 @@ impl Phone {
             seed,
             crash_after: None,
             crash_before: false,
+            wakes_offline: false,
             crashes: 0,
             outputs: Vec::new(),
             drop_frames: 0,
         };
-        let device = DeviceId([seed; 16]);
-        let profile = Profile { person, team: None, device, server: "test".to_owned() };
-        phone.client.handle_login(now, profile);
+        phone.login();
         phone
+    }
+
+    fn login(&mut self) {
+        let device = DeviceId([self.seed; 16]);
+        let profile = Profile { person: self.person.clone(), team: None, device, server: "test".to_owned() };
+        self.client.handle_login(self.now(), profile);
     }
 
     pub(super) fn now(&self) -> Now {
@@ -107,6 +125,10 @@ impl Phone {
         seed[1] = self.openings;
         let rows = self.rows.clone().into_iter().collect();
         self.client = Client::open(self.now(), Entropy::from_seed(seed), rows).expect("our own rows");
+        if self.client.profile().is_none() {
+            // The power went before the login was on disk: the person logs in again.
+            self.login();
+        }
     }
 
     /// Lets the phone and the hub talk until neither has anything to say.
@@ -121,6 +143,7 @@ impl Phone {
             if is_crash {
                 self.crash_after = None;
                 self.crashes += 1;
+                self.network &= !self.wakes_offline;
                 if !self.crash_before {
                     self.perform_blindly(output, hub);
                 }
@@ -204,19 +227,22 @@ impl Phone {
 
     /// Everything that comes with time: redials, retries. Ends when the phone is settled.
     pub(super) fn sync(&mut self, hub: &mut Hub) {
-        for _ in 0..200 {
-            self.run(hub);
-            if self.connected && self.client.redial.is_open() {
-                self.live(hub);
-            }
-            if self.client.is_settled() {
-                return;
-            }
-            let due = self.client.poll_timeout().unwrap_or(self.monotonic + 1_000);
-            self.pass(due.saturating_sub(self.monotonic).max(1));
-            self.client.handle_timeout(self.now());
+        sync_all(&mut [self], hub);
+    }
+
+    /// Talks with the hub, then lets time pass until something is due. True if nothing is left to do.
+    fn step(&mut self, hub: &mut Hub) -> bool {
+        self.run(hub);
+        if self.connected && self.client.redial.is_open() {
+            self.live(hub);
         }
-        panic!("the phone never settles: {:?}", self.status());
+        if self.client.is_settled() {
+            return true;
+        }
+        let due = self.client.poll_timeout().unwrap_or(self.monotonic + 1_000);
+        self.pass(due.saturating_sub(self.monotonic).max(1));
+        self.client.handle_timeout(self.now());
+        false
     }
 
     pub(super) fn disconnect(&mut self, hub: &mut Hub) {

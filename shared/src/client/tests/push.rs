@@ -190,10 +190,11 @@ fn cl_15_a_lost_answer_is_as_good_as_none_and_the_second_push_changes_nothing() 
 fn cl_16_pushes_stay_within_the_frame_and_the_batch_and_keep_order() {
     let (mut hub, mut phone) = rep_with_factory();
     phone.disconnect(&mut hub);
-    for number in 0..200_u16 {
+    hub.page_items = 1_000;
+    for number in 0..150_u16 {
         let mut id = [7; 16];
         id[..2].copy_from_slice(&number.to_be_bytes());
-        phone.edit(visit(DocId(id), FACTORY, &format!("{number}: {}", "很长的记录".repeat(300))));
+        phone.edit(visit(DocId(id), FACTORY, &format!("{number}: {}", "很长的记录".repeat(280))));
     }
     phone.network = true;
     let before = hub.pushed.len();

@@ -102,6 +102,13 @@ pub type Verdict = Result<Admitted, Refusal>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged(pub(crate) Vec<(u64, Verdict)>);
 
+impl Judged {
+    /// The jobs' numbers and verdicts.
+    pub fn into_verdicts(self) -> Vec<(u64, Verdict)> {
+        self.0
+    }
+}
+
 /// Whoever judges jobs one after another: the simulator and tests judge in process.
 pub trait Admitter {
     /// Judges jobs of one group.

@@ -11,6 +11,7 @@ mod group;
 mod ledger;
 mod ring;
 mod session;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -28,6 +29,7 @@ use shared::time::UtcMillis;
 pub use driver::{HubHandle, HubStopped, HubThread, Outgoing, Session};
 use feed::{FeedCursor, PageRead, ReadRequest};
 pub use ledger::{Administration, AdministrationFailure};
+pub use verify::{Verification, verify};
 
 use crate::admission::{Admitter, Job, Judged, Verdict};
 use crate::store::{Lookup, Store, StoreFailure};

@@ -120,6 +120,23 @@ impl SqliteStore {
         Ok(self.connection.pragma_update(None, "max_page_count", pages)?)
     }
 
+    /// What SQLite itself finds wrong with the file; nothing is good.
+    pub fn integrity(&self) -> Result<Vec<String>, StoreFailure> {
+        let mut found = Vec::new();
+        let mut statement = self.connection.prepare("PRAGMA integrity_check(20)")?;
+        for line in statement.query_map([], |row| row.get::<_, String>(0))? {
+            let line = line?;
+            if line != "ok" {
+                found.push(line);
+            }
+        }
+        let mut statement = self.connection.prepare("PRAGMA foreign_key_check")?;
+        for table in statement.query_map([], |row| row.get::<_, String>(0))? {
+            found.push(format!("a row of {} points nowhere", table?));
+        }
+        Ok(found)
+    }
+
     /// Drops the cache of snapshots. They are made again from the log when a document is next needed.
     pub fn drop_snapshots(&mut self) -> Result<(), StoreFailure> {
         self.connection.execute("DELETE FROM snapshots", [])?;

@@ -4,4 +4,6 @@ mod feed;
 mod identity;
 mod late;
 mod ledger;
+mod store;
+mod workers;
 mod world;

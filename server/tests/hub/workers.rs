@@ -1,0 +1,155 @@
+//! The pool of admission workers: verdicts as in process, and a worker that dies or hangs takes nobody along.
+//! The worker process here is this very test binary: [`worker_process`] becomes one when it is told to.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use server::admission::{Admitter, InProcess, Job, Judged, PoolOptions, WorkerPool, judge, serve};
+use shared::document::{Document, Kind, Writer};
+use shared::edit::{Edit, Patch};
+use shared::id::{ActorId, DocId, PersonId, Scope};
+use shared::refusal::Rule;
+
+use crate::world::{START, recorded};
+
+const AS_WORKER: &str = "DAYBOOK_TEST_WORKER";
+
+/// Not a test of anything: with the variable set it is a worker process whose judge dies on a text 死 and
+/// hangs on a text 挂.
+#[test]
+fn worker_process() {
+    if std::env::var_os(AS_WORKER).is_none() {
+        return;
+    }
+    let faulty = |job: &Job| {
+        for change in &job.changes {
+            let holds = |text: &str| change.windows(text.len()).any(|window| window == text.as_bytes());
+            if holds("死") {
+                std::process::abort();
+            }
+            if holds("挂") {
+                loop {
+                    std::thread::park();
+                }
+            }
+        }
+        judge(job)
+    };
+    let ended = serve(std::io::stdin().lock(), std::io::stdout().lock(), faulty);
+    std::process::exit(i32::from(ended.is_err()));
+}
+
+fn pool(workers: usize) -> (WorkerPool, mpsc::Receiver<Judged>) {
+    let options = PoolOptions {
+        program: std::env::current_exe().expect("this binary"),
+        arguments: ["--exact", "workers::worker_process", "--nocapture"].map(str::to_owned).to_vec(),
+        environment: vec![(AS_WORKER.to_owned(), "1".to_owned())],
+        workers,
+        job_limit: Duration::from_millis(1_500),
+    };
+    let pool = WorkerPool::new(options).expect("starts");
+    let (sender, receiver) = mpsc::channel();
+    pool.on_judged(move |judged| sender.send(judged).expect("the test waits"));
+    (pool, receiver)
+}
+
+/// A job that creates a card with one change for each text.
+fn job(id: u64, texts: &[&str]) -> Job {
+    let customer = DocId([id as u8; 16]);
+    let writer = Writer {
+        person: PersonId([1; 16]),
+        actor: ActorId([id as u8; 16]),
+        recorded: recorded(shared::time::UtcMillis(START)),
+    };
+    let patch = |text: &str| -> Patch { [("address".to_owned(), text.into())].into() };
+    let create = Edit::CreateCustomer { customer, fields: patch(texts[0]) };
+    let (mut document, mut changes) = Document::create(&writer, &create).expect("valid");
+    for text in &texts[1..] {
+        let edit = Edit::EditCustomer { customer, fields: patch(text) };
+        changes.extend(document.edit(&writer, &edit).expect("valid"));
+    }
+    Job {
+        id,
+        doc: customer,
+        kind: Kind::Customer,
+        scope: Scope::Customer(customer),
+        stored: None,
+        person: writer.person,
+        replayed: 0,
+        changes: changes.into_iter().map(|change| change.bytes.into()).collect(),
+    }
+}
+
+fn all(receiver: &mpsc::Receiver<Judged>, count: usize) -> std::collections::BTreeMap<u64, server::admission::Verdict> {
+    let mut verdicts = std::collections::BTreeMap::new();
+    while verdicts.len() < count {
+        let judged = receiver.recv_timeout(Duration::from_secs(60)).expect("every job gets its verdict");
+        verdicts.extend(judged.into_verdicts());
+    }
+    verdicts
+}
+
+/// ADM-40: a worker's verdicts are those of the same code in process.
+#[test]
+fn workers_judge_as_the_process_itself_would() {
+    let jobs: Vec<Job> = (1..40).map(|id| job(id, &["人民路1号", "解放路2号"])).collect();
+    let expected: std::collections::BTreeMap<_, _> =
+        InProcess.judge(jobs.clone()).into_verdicts().into_iter().collect();
+    let (pool, receiver) = pool(2);
+    pool.submit(jobs);
+    assert_eq!(all(&receiver, 39), expected);
+    assert_eq!(pool.counts().deaths(), 0);
+    assert!(pool.counts().starts() <= 2);
+}
+
+/// ADM-41: a job that kills its worker is refused alone; the others of its batch pass, and deaths are counted.
+#[test]
+fn a_deadly_job_takes_nobody_along() {
+    let (pool, receiver) = pool(1);
+    pool.submit(vec![job(1, &["好"]), job(2, &["死"]), job(3, &["好"])]);
+    let verdicts = all(&receiver, 3);
+    assert!(verdicts[&1].is_ok() && verdicts[&3].is_ok());
+    assert_eq!(verdicts[&2].as_ref().expect_err("refused").rule, Rule::Unloadable);
+    assert!(pool.counts().deaths() >= 2, "once in the batch, once alone");
+    pool.submit(vec![job(4, &["好"])]);
+    assert!(all(&receiver, 1)[&4].is_ok(), "the pool lives");
+}
+
+/// ADM-42: within a job, the changes before the deadly one pass.
+#[test]
+fn the_changes_before_a_deadly_one_pass() {
+    let (pool, receiver) = pool(1);
+    pool.submit(vec![job(1, &["一", "二", "三", "四", "死", "六", "七"])]);
+    let verdicts = all(&receiver, 1);
+    let admitted = verdicts[&1].as_ref().expect("its first changes are good");
+    assert_eq!(admitted.applied(), 4);
+    assert_eq!(admitted.refused().map(|refusal| refusal.rule), Some(Rule::Unloadable));
+}
+
+/// ADM-43: a worker that hangs is killed after the limit, and its job refused.
+#[test]
+fn a_hanging_job_is_ended() {
+    let (pool, receiver) = pool(1);
+    pool.submit(vec![job(1, &["挂"]), job(2, &["好"])]);
+    let verdicts = all(&receiver, 2);
+    assert_eq!(verdicts[&1].as_ref().expect_err("refused").rule, Rule::Unloadable);
+    assert!(verdicts[&2].is_ok());
+}
+
+/// ADM-44: the real worker works within its own limits of memory and files.
+#[test]
+fn the_real_worker_judges_within_its_limits() {
+    let options = PoolOptions {
+        program: env!("CARGO_BIN_EXE_daybook").into(),
+        arguments: vec![server::admission::WORKER_COMMAND.to_owned()],
+        environment: Vec::new(),
+        workers: 1,
+        job_limit: Duration::from_secs(20),
+    };
+    let pool = WorkerPool::new(options).expect("starts");
+    let (sender, receiver) = mpsc::channel();
+    pool.on_judged(move |judged| sender.send(judged).expect("the test waits"));
+    pool.submit(vec![job(1, &["人民路1号"]), job(2, &["解放路2号"])]);
+    assert!(all(&receiver, 2).values().all(Result::is_ok));
+    assert_eq!(pool.counts().deaths(), 0);
+}

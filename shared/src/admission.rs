@@ -9,7 +9,7 @@ use crate::document::{Document, Kind};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId, Scope};
 use crate::ledger::event::FieldChange;
 use crate::limits;
-use crate::projection::{Projection, excerpt, texts_by_path};
+use crate::projection::{EXCERPT_CHARS_MAX, Projection, excerpt, texts_by_path};
 use crate::refusal::{Refusal, Rule};
 use crate::wire::{self, ChangeHeader};
 
@@ -217,12 +217,33 @@ fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
         .into_iter()
         .filter(|path| before.get(*path) != after.get(*path))
         .take(FIELD_CHANGES_MAX)
-        .map(|path| FieldChange {
-            field: path.clone(),
-            before: before.get(path).map(|text| excerpt(text)),
-            after: after.get(path).map(|text| excerpt(text)),
+        .map(|path| {
+            let (before, after) = (before.get(path).map(String::as_str), after.get(path).map(String::as_str));
+            let shared = shared_beginning(before.unwrap_or_default(), after.unwrap_or_default());
+            FieldChange {
+                field: path.clone(),
+                before: before.map(|text| excerpt_from(text, shared)),
+                after: after.map(|text| excerpt_from(text, shared)),
+            }
         })
         .collect()
+}
+
+/// Characters of what two texts share that are shown before the difference.
+const SHARED_CHARS_SHOWN: usize = 20;
+
+/// How many characters two texts begin with in common.
+fn shared_beginning(one: &str, other: &str) -> usize {
+    one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count()
+}
+
+/// An excerpt that shows the difference even where it lies deep in a long text.
+fn excerpt_from(text: &str, shared: usize) -> String {
+    if shared <= SHARED_CHARS_SHOWN || text.chars().count() <= EXCERPT_CHARS_MAX {
+        return excerpt(text);
+    }
+    let rest: String = text.chars().skip(shared - SHARED_CHARS_SHOWN).collect();
+    format!("…{}", excerpt(&rest))
 }
 
 #[cfg(test)]

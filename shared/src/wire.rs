@@ -39,7 +39,7 @@ pub struct ChangeHeader {
     pub seq: u64,
     /// The counter of the first operation.
     pub start_op: u64,
-    /// How many operations it holds.
+    /// How many operations it holds, at least one.
     pub op_count: u64,
     /// When the device says it was recorded.
     pub timestamp: UtcMillis,
@@ -52,7 +52,7 @@ pub struct ChangeHeader {
 }
 
 impl ChangeHeader {
-    /// The counter of the last operation; for a change without operations the one before its first.
+    /// The counter of the last operation.
     pub fn max_op(&self) -> u64 {
         self.start_op + self.op_count - 1
     }
@@ -109,6 +109,9 @@ pub fn parse(bytes: &[u8]) -> Result<ChangeHeader, Refusal> {
         return Err(Refusal::about(Rule::ChangeMalformed, "actors"));
     }
     let op_count = columns::read(&mut input, &actor, &other_actors, start_op)?;
+    if op_count == 0 {
+        return Err(Refusal::about(Rule::ChangeMalformed, "operations"));
+    }
     if start_op + op_count - 1 > COUNTER_MAX {
         return Err(Rule::StartOpAbsurd.into());
     }

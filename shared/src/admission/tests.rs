@@ -230,3 +230,12 @@ fn a_long_record_arrives_in_several_changes_and_is_admitted_as_a_whole() {
     assert_eq!(admitted.applied, changes.len());
     assert_eq!(document.text_of("record"), Some(long));
 }
+
+#[test]
+fn a_difference_deep_in_a_long_text_is_shown() {
+    let (mut document, _) = card([("remarks", "旧".repeat(300).as_str().into())]);
+    let stored = document.save();
+    let changes = edit(&mut document, 2, [("remarks", format!("{}新", "旧".repeat(300)).as_str().into())]);
+    let admitted = admit(&card_input(Some(stored), 2, bytes(&changes))).expect("honest");
+    assert_eq!(admitted.field_changes[0].after.as_deref(), Some(format!("…{}新", "旧".repeat(20)).as_str()));
+}

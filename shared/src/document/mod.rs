@@ -114,7 +114,7 @@ pub struct LocalChange {
 #[error("not a saved document")]
 pub struct LoadFailure(#[source] Option<Box<automerge::AutomergeError>>);
 
-/// Says why changes could not be applied. The document is as it was.
+/// Says why changes could not be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyFailure {
     /// Bytes that are no change.
@@ -124,7 +124,7 @@ pub enum ApplyFailure {
     #[error("a dependency is missing")]
     DependencyMissing,
     /// The changes contradict the document: a sequence number used twice, an author given twice, operations
-    /// on what does not exist.
+    /// on what does not exist. What the document holds then is not defined: drop it and load it again.
     #[error("the changes contradict the document")]
     Contradiction(#[source] Box<automerge::AutomergeError>),
 }
@@ -166,7 +166,7 @@ impl Document {
     /// Opens a saved form.
     ///
     /// # Errors
-    /// When the bytes are not exactly one saved document.
+    /// When the bytes are no saved document.
     pub fn load(bytes: &[u8]) -> Result<Document, LoadFailure> {
         // Automerge takes empty bytes for an empty document and a lone change for a document of one.
         if bytes.get(8) != Some(&0) {
@@ -195,7 +195,7 @@ impl Document {
     /// not matter.
     ///
     /// # Errors
-    /// See [`ApplyFailure`]; nothing is applied and nothing is kept for later.
+    /// See [`ApplyFailure`]; nothing is kept for later.
     pub fn apply(&mut self, changes: &[impl AsRef<[u8]>]) -> Result<(), ApplyFailure> {
         let mut parsed = Vec::with_capacity(changes.len());
         for bytes in changes {

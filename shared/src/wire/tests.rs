@@ -182,6 +182,17 @@ fn operations_are_counted_and_bounded() {
     assert_eq!(rule(&many(limit + 1)), Rule::ChangeTooLarge);
 }
 
+/// WIRE-6: a change without operations says nothing and is none.
+#[test]
+fn a_change_without_operations_is_refused() {
+    let mut document = automerge::AutoCommit::new();
+    document.set_author(Some(automerge::Author::from(vec![9; 16])));
+    document.set_actor(automerge::ActorId::from([9; 16]));
+    let hash = document.empty_change(automerge::transaction::CommitOptions::default().with_time(1));
+    let change = document.get_change_by_hash(&hash).expect("just made");
+    assert_eq!(rule(change.raw_bytes()), Rule::ChangeMalformed);
+}
+
 /// WIRE-7: a first counter of zero or beyond Automerge's is absurd.
 #[test]
 fn a_first_counter_beyond_all_reason_is_refused() {

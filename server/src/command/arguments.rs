@@ -77,6 +77,9 @@ pub enum Command {
     /// Judges changes; started by the server itself
     #[command(name = "admission-worker", hide = true)]
     AdmissionWorker,
+    /// Reads a workbook; started by the import itself
+    #[command(name = "sheet-worker", hide = true)]
+    SheetWorker,
 }
 
 /// People with a login.

@@ -19,6 +19,9 @@ pub fn main(arguments: Arguments) -> ExitCode {
     if matches!(arguments.command, Command::AdmissionWorker) {
         return run::admission_worker();
     }
+    if matches!(arguments.command, Command::SheetWorker) {
+        return crate::report::worker::worker_main();
+    }
     let as_json = arguments.json;
     // The phone's listing commands run inside other people's pipes: no logs there unless they are asked for.
     if !matches!(arguments.command, Command::Serve { .. }) {
@@ -51,6 +54,6 @@ fn dispatch(arguments: Arguments) -> CommandResult {
         Command::Backup { file, data } => data::backup(&data, &file),
         Command::Restore { file, data } => data::restore(&file, &data),
         Command::Demo { data } => data::demo(&data),
-        Command::AdmissionWorker => unreachable!("`main` takes this one"),
+        Command::AdmissionWorker | Command::SheetWorker => unreachable!("`main` takes these"),
     }
 }

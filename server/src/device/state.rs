@@ -10,7 +10,10 @@ use serde::Serialize;
 use shared::client::EditId;
 use shared::view::{Answer, Query};
 
-use crate::outcome::{CommandResult, Outcome, told};
+use crate::clock;
+use crate::outcome::{CommandError, CommandResult, Outcome, told};
+use crate::report::grid::{FILE_BYTES_MAX, SheetError};
+use crate::report::{followups, worker};
 use crate::device::find;
 use crate::device::phone::Phone;
 
@@ -96,8 +99,41 @@ pub fn export(phone: &mut Phone, file: Option<&Path>) -> CommandResult {
     Ok(Outcome::new(exported, format!("{}", path.display())))
 }
 
-/// Imports a follow-up sheet.
+/// Imports a follow-up sheet, or says what an import would do.
 pub fn import_followups(phone: &mut Phone, file: &Path, dry_run: bool) -> CommandResult {
-    let _ = (phone, file, dry_run);
-    Err(told("not_built", "此程序未包含导入功能。", "This binary was built without the import."))
+    let too_large = || refused_sheet(&SheetError::FileTooLarge);
+    let size = std::fs::metadata(file).with_context(|| format!("looking at {}", file.display()))?.len();
+    if size > FILE_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let sheet = worker::parse(&bytes, &name).map_err(|error| refused_sheet(&error))?;
+    if phone.client().profile().is_none() {
+        return Err(told("login_needed", "请先登录。", "Log in first."));
+    }
+    let plan = followups::plan(phone.client(), clock::now(), &sheet);
+    if dry_run {
+        return Ok(Outcome::new(&plan.report, plan.report.lines()));
+    }
+    let report = followups::apply(plan, |edit| phone.act(|client, now| client.handle_edit(now, edit)))?;
+    Ok(Outcome::new(&report, report.lines()))
+}
+
+fn refused_sheet(error: &SheetError) -> CommandError {
+    let code = match error {
+        SheetError::FileTooLarge => "file_too_large",
+        SheetError::Empty => "sheet_empty",
+        SheetError::OldOrProtected => "sheet_old_or_protected",
+        SheetError::NotASheet => "not_a_sheet",
+        SheetError::Damaged => "sheet_damaged",
+        SheetError::InflatesTooMuch => "sheet_inflates_too_much",
+        SheetError::TooManyCells => "sheet_too_many_cells",
+        SheetError::CellTooFar { .. } => "sheet_cell_too_far",
+        SheetError::TextTooLong { .. } => "sheet_text_too_long",
+        SheetError::NoHeader => "sheet_no_header",
+        SheetError::ReaderEnded => "sheet_reader_ended",
+        SheetError::ReaderNotStarted => "sheet_reader_not_started",
+    };
+    told(code, error.zh(), error.en())
 }

@@ -7,3 +7,11 @@ pub mod quotes;
 pub mod grid;
 pub mod workbook;
 pub mod delimited;
+pub mod remark;
+pub mod header;
+pub mod reading;
+pub mod followups;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use crate::client::outbox::{Lane, Sent};
 use crate::client::rows::{DocRow, Key, OutState, Work};
-use crate::client::{Client, Fault};
-use crate::document::Document;
+use crate::client::{Client, Echo, Fault};
+use crate::document::{Document, Kind};
 use crate::id::{ChangeHash, DocId, Scope};
 use crate::protocol::{Ack, ItemResult};
 use crate::refusal::{Refusal, Rule};
@@ -124,6 +124,7 @@ impl Client {
         let lane = Lane::Request(out);
         match result {
             ItemResult::Accepted(_) | ItemResult::Known(_) | ItemResult::Held(_) => {
+                self.echo = Echo::Wanted;
                 self.outbox.remove(out);
                 self.outbox.clear_pause(lane);
                 self.touch(Key::Out(out));
@@ -217,7 +218,13 @@ impl Client {
         };
         let (received, generation) = match self.held.get(doc) {
             Some(row) => (row.received, row.generation),
-            None => (received, self.ledger.scope(scope).map_or(0, |state| state.row.generation)),
+            None => {
+                if kind == Kind::Customer {
+                    // The ledger registers it.
+                    self.echo = Echo::Wanted;
+                }
+                (received, self.ledger.scope(scope).map_or(0, |state| state.row.generation))
+            }
         };
         self.held.insert(doc, DocRow { kind, scope, received, heads, generation, saved: saved.into() });
         self.touch(Key::Doc(doc));

@@ -7,7 +7,7 @@
 //! earlier epoch go then.
 
 use crate::client::rows::{DocRow, Key, OutRow, OutState, OwnChange, Reoffered, Work};
-use crate::client::{Client, Fault};
+use crate::client::{Client, Echo, Fault};
 use crate::document::{Document, Kind};
 use crate::id::{ActorId, DocId, IncarnationId, Scope};
 use crate::ledger::LedgerEvent;
@@ -268,6 +268,9 @@ impl Client {
         self.meta.complete = true;
         self.meta.last_synced = Some(self.clock.corrected(now));
         self.caught_up = true;
+        if self.echo == Echo::Asked {
+            self.echo = Echo::None;
+        }
         self.redial.succeeded();
     }
 
@@ -390,6 +393,10 @@ impl Client {
         // While the store fails nothing more is fetched, so what is held in memory only stays bounded.
         if self.storing.is_failing() {
             return None;
+        }
+        if self.pull.is_none() && self.echo == Echo::Wanted && self.caught_up && !self.outbox.is_in_flight() {
+            self.echo = Echo::Asked;
+            self.pull.clone_from(&self.meta.cursor);
         }
         self.pull.take().map(ClientFrame::Pull)
     }

@@ -16,6 +16,7 @@
 
 mod answers;
 mod clock;
+mod documents;
 mod edits;
 mod entries;
 mod export;
@@ -39,18 +40,16 @@ use minicbor::{Decode, Encode};
 
 use crate::client::clock::Clock;
 use crate::client::held::Held;
-use crate::client::index::{Index, ListRow};
+use crate::client::index::Index;
 use crate::client::ledger::Ledger;
-use crate::client::outbox::{Outbox, change_bytes};
+use crate::client::outbox::Outbox;
 use crate::client::redial::Redial;
 use crate::client::rows::{Key, Meta};
 use crate::client::storing::Storing;
-use crate::document::Document;
 use crate::edit::Edit;
 use crate::entropy::Entropy;
 use crate::id::{DeviceId, DocId, PersonId, RequestId, Scope, Seq};
 use crate::ledger::{Command, Person, Team};
-use crate::projection::Projection;
 use crate::protocol::Cursor;
 use crate::refusal::Refusal;
 use crate::time::Now;
@@ -148,6 +147,17 @@ enum Fault {
     Unfit,
 }
 
+/// Whether ledger events of one's own making are still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    /// None that we know of.
+    None,
+    /// Some, not yet asked for.
+    Wanted,
+    /// Asked for.
+    Asked,
+}
+
 /// What went wrong on the server's side of the wire since the phone was opened; for logs and tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Incidents {
@@ -181,6 +191,9 @@ pub struct Client {
     pull: Option<Cursor>,
     /// Whether the feed was read to its end on this connection.
     caught_up: bool,
+    /// The server accepted something that the ledger answers with events: they are asked for, so that whoever
+    /// waits for the exchange to be complete sees them.
+    echo: Echo,
     /// Scopes announced anew whose stale documents go when the feed was read to its end.
     sweep: BTreeSet<Scope>,
     /// Documents that did not fit, to be dropped and fetched again.
@@ -226,6 +239,7 @@ impl Client {
             asked_ms: now.monotonic_ms,
             pull: None,
             caught_up: false,
+            echo: Echo::None,
             sweep: BTreeSet::new(),
             broken: BTreeSet::new(),
             unloadable: HashSet::new(),
@@ -426,7 +440,8 @@ impl Client {
     /// Whether nothing waits: every write is stored, every edit and request answered, the feed read to its end.
     pub fn is_settled(&self) -> bool {
         let is_released = !self.ledger.scopes().any(|(_, state)| state.row.leaving);
-        self.storing.is_idle() && self.caught_up && self.outbox.counts().0 == 0 && is_released
+        let is_current = self.caught_up && self.echo == Echo::None;
+        self.storing.is_idle() && is_current && self.outbox.counts().0 == 0 && is_released
     }
 
     /// What went wrong since the phone was opened.
@@ -505,95 +520,6 @@ impl Client {
             Key::Out(number) => self.outbox.get(number).map(rows::OutRow::encode),
             Key::Home | Key::Status => None,
         }
-    }
-
-    /// The document as the person sees it: acknowledged and unsent. None if the phone does not hold it.
-    fn open_document(&mut self, doc: DocId) -> Option<&mut Document> {
-        if self.held.opened(doc).is_some() {
-            return self.held.opened(doc);
-        }
-        let pending = self.outbox.pending_of(doc);
-        let mut document = match self.held.get(doc) {
-            Some(row) => match Document::load(&row.saved) {
-                Ok(document) => document,
-                Err(_) => {
-                    self.mark_broken(doc);
-                    return None;
-                }
-            },
-            None if pending.is_empty() || self.outbox.needs_ground(doc) => return None,
-            None => Document::empty(),
-        };
-        for number in pending {
-            let row = self.outbox.get(number)?;
-            if document.apply(&change_bytes(row)).is_err() {
-                self.unfit.insert(doc);
-                return None;
-            }
-        }
-        Some(self.held.keep_open(doc, document))
-    }
-
-    /// Projects the document as the person sees it into the lists.
-    fn refresh_list_row(&mut self, doc: DocId) {
-        let scope = self.scope_of(doc);
-        let projection = self.open_document(doc).and_then(Projection::of);
-        match (scope, projection) {
-            (Some(scope), Some(projection)) => self.index.insert(doc, ListRow { scope, projection }),
-            (None, _) | (_, None) => self.index.remove(doc),
-        }
-        self.touch(Key::List(doc));
-    }
-
-    /// Projects a document that has nothing unsent into the lists.
-    fn index_document(&mut self, doc: DocId, scope: Scope, document: &mut Document) {
-        match Projection::of(document) {
-            Some(projection) => self.index.insert(doc, ListRow { scope, projection }),
-            None => self.index.remove(doc),
-        }
-        self.touch(Key::List(doc));
-    }
-
-    fn scope_of(&self, doc: DocId) -> Option<Scope> {
-        let held = self.held.get(doc).map(|row| row.scope);
-        held.or_else(|| Some(self.outbox.get(*self.outbox.pending_of(doc).first()?)?.scope()))
-    }
-
-    /// Takes the list rows; makes those that are missing or of another shape from their documents.
-    fn open_lists(&mut self, lists: Vec<(DocId, Vec<u8>)>) {
-        for (doc, bytes) in lists {
-            match (self.scope_of(doc), rows::decode::<ListRow>(&bytes)) {
-                (Some(_), Some(row)) => self.index.insert(doc, row),
-                (None, _) => self.touch(Key::List(doc)),
-                (Some(_), None) => {}
-            }
-        }
-        let held = self.held.iter().map(|(doc, _)| doc);
-        let unsent = self.outbox.iter().filter(|(_, row)| row.is_pending()).filter_map(|(_, row)| row.doc());
-        let missing: BTreeSet<DocId> = held.chain(unsent).filter(|doc| self.index.get(*doc).is_none()).collect();
-        for doc in missing {
-            self.refresh_list_row(doc);
-        }
-    }
-
-    /// Finds the scopes that were announced anew and not swept before the phone was closed.
-    fn resume_sweeps(&mut self) {
-        let is_stale = |scope: Scope, generation: u32| {
-            self.ledger.scope(scope).is_some_and(|state| state.row.generation > generation)
-        };
-        let stale: Vec<Scope> =
-            self.held.iter().filter(|(_, row)| is_stale(row.scope, row.generation)).map(|(_, row)| row.scope).collect();
-        let eventless = self.ledger.scopes().filter(|(_, state)| state.row.events_stale).map(|(scope, _)| scope);
-        self.sweep = stale.into_iter().chain(eventless).collect();
-    }
-
-    /// Copies of the server's data that cannot be read are dropped, and everything is fetched anew.
-    fn discard_damaged(&mut self, names: &[String]) {
-        for key in names.iter().filter_map(|name| Key::parse(name)) {
-            self.touch(key);
-        }
-        self.faults += names.len() as u64;
-        self.begin_epoch(None);
     }
 
     /// Another person logged in and nothing was unsent: nothing of the former person stays.

@@ -5,7 +5,7 @@
 use minicbor::bytes::ByteVec;
 
 use crate::client::redial::{Connection, Due};
-use crate::client::{Client, Disconnect, Fault, Output};
+use crate::client::{Client, Disconnect, Echo, Fault, Output};
 use crate::document::SCHEMA_VERSION;
 use crate::id::Scope;
 use crate::limits;
@@ -182,6 +182,8 @@ impl Client {
     fn forget_session(&mut self) {
         self.outbox.forget_flight();
         self.pull = None;
+        // The first pages of the next connection bring whatever was to come.
+        self.echo = Echo::None;
     }
 
     /// What has become due by the clock.

@@ -229,7 +229,7 @@ impl Hub {
             let kind = EventKind::CustomerRegistered {
                 customer: doc,
                 first_recorder: person,
-                provisional: "临0001".to_owned(),
+                provisional: format!("临{:04}", self.docs.values().filter(|known| known.kind == Kind::Customer).count()),
                 recorded: None,
             };
             self.event(scope, None, kind);

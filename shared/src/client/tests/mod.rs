@@ -11,6 +11,7 @@ use hub::Hub;
 use phone::*;
 
 use crate::client::*;
+use crate::document::Document;
 use crate::ledger::Role;
 
 const FACTORY: DocId = DocId([0xfa; 16]);

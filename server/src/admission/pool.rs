@@ -330,9 +330,9 @@ fn size_of_job(job: &Job) -> usize {
 
 fn skip_noise(output: &mut impl Read) -> bool {
     let mut window = Vec::with_capacity(NOISE_BYTES_MAX);
-    for byte in output.bytes().take(NOISE_BYTES_MAX) {
-        let Ok(byte) = byte else { return false };
-        window.push(byte);
+    let mut byte = [0];
+    while window.len() < NOISE_BYTES_MAX && output.read_exact(&mut byte).is_ok() {
+        window.push(byte[0]);
         if window.ends_with(READY) {
             return true;
         }

@@ -165,28 +165,27 @@ impl Group {
     /// Whether a push may join. Two pushes of one group never touch one document, and a command that changes
     /// who may see what stands alone, so that each push is judged by what was true when its turn came.
     pub(super) fn has_room(&self, waiting: &Waiting) -> bool {
-        if self.is_empty() {
-            return true;
+        if self.closed || self.is_empty() {
+            return !self.closed;
         }
-        !self.closed
-            && !changes_grants(&waiting.push)
+        !changes_grants(&waiting.push)
             && self.items + waiting.push.items.len() <= GROUP_ITEMS_MAX
             && self.bytes + waiting.bytes <= GROUP_BYTES_MAX
             && !documents_of(&waiting.push).any(|doc| self.docs.contains(&doc))
     }
 
     /// Judges the identity of every item of a push and adds it to the group.
+    ///
+    /// # Errors
+    /// The store's. Jobs that the push has begun by then are judged for nothing.
     pub(super) fn add(
         &mut self,
         lookup: &dyn Lookup,
-        waiting: Waiting,
+        waiting: &Waiting,
         job_next: &mut u64,
-    ) -> Result<(), (StoreFailure, Waiting)> {
-        let planned = self.plan(lookup, &waiting, job_next);
-        let items = match planned {
-            Ok(items) => items,
-            Err(failure) => return Err((failure, waiting)),
-        };
+    ) -> Result<(), StoreFailure> {
+        // What a failed plan left behind must not be built upon: nobody else joins.
+        let items = self.plan(lookup, waiting, job_next).inspect_err(|_| self.closed = true)?;
         self.closed = changes_grants(&waiting.push);
         self.items += waiting.push.items.len();
         self.bytes += waiting.bytes;

@@ -11,6 +11,7 @@ mod group;
 mod ledger;
 mod ring;
 mod session;
+mod telling;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -33,10 +34,10 @@ pub use verify::{Verification, verify};
 
 use crate::admission::{Admitter, Job, Judged, Verdict};
 use crate::store::{Lookup, Store, StoreFailure};
-use commit::{Committed, Contact};
+use commit::Contact;
 use group::{Group, Waiting};
 use ring::Ring;
-use session::{PULLS_WAITING_MAX, PUSHES_WAITING_MAX, Reading};
+use session::{PULLS_WAITING_MAX, PUSHES_WAITING_MAX};
 
 /// Bytes of pushes that wait for a group, over all sessions. Beyond it pushes are answered
 /// `StoreUnavailable`, and the phones come again.
@@ -526,21 +527,6 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    fn read(
-        &mut self,
-        session: SessionId,
-        cursor: FeedCursor,
-        held: Option<Vec<(shared::id::Scope, Digest)>>,
-        claimed: Option<Digest>,
-    ) {
-        let number = self.reading_next;
-        self.reading_next += 1;
-        let Some(state) = self.sessions.get_mut(&session) else { return };
-        state.reading = Some(Reading { number, claimed });
-        let principals = state.principals.clone();
-        self.outputs.push_back(Output::Read(ReadRequest { session, reading: number, principals, cursor, held }));
-    }
-
     /// Takes pushes from the queue until one does not fit, and has them judged.
     fn form_group(&mut self, now: UtcMillis) {
         let mut group = Group::default();
@@ -550,8 +536,8 @@ impl<S: Store> Hub<S> {
                 break;
             }
             self.waiting_bytes -= waiting.bytes;
-            let added = group.add(&self.store.lookup(), waiting, &mut self.job_next);
-            if let Err((failure, waiting)) = added {
+            let added = group.add(&self.store.lookup(), &waiting, &mut self.job_next);
+            if let Err(failure) = added {
                 tracing::error!(%failure, "a push could not be judged");
                 self.stats.store_failures += 1;
                 self.answer_unavailable(waiting);
@@ -621,199 +607,6 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    /// Tells what is on disk: first those who pushed it, then those whose grants cover it.
-    fn publish(&mut self, committed: Committed) {
-        let (acks, entry) = committed.into_parts();
-        for (session, ack) in acks {
-            self.answer(session, ack);
-        }
-        let Some(entry) = entry else { return };
-        let is_gap = entry.before != self.head;
-        if is_gap {
-            self.forget_ring();
-        }
-        let mut woken = BTreeSet::new();
-        for (_, touch) in entry.touches.values() {
-            let touched = touch.principals.iter().map(|(principal, _)| principal).chain(&touch.ended);
-            for principal in touched {
-                woken.extend(self.by_principal.get(principal).into_iter().flatten().copied());
-            }
-        }
-        for session in &woken {
-            let Some(state) = self.sessions.get_mut(session) else { continue };
-            if !state.dirty && state.position.is_some() {
-                // Until here nothing concerned it, so its copy reaches to the commit before.
-                state.position = Some(if is_gap { state.position.unwrap_or_default() } else { entry.before });
-            }
-            state.dirty = true;
-        }
-        self.head = entry.last;
-        self.stats.head = self.head.0;
-        self.composed.clear();
-        self.ring.push(entry);
-        for session in woken {
-            self.serve(session);
-        }
-    }
-
-    /// Another program wrote to the store, or the hub missed a commit: memory is worth nothing, and whoever
-    /// was switched off must go.
-    fn notice_foreign_commits(&mut self) {
-        let Ok(foreign) = self.store.foreign_commits() else { return };
-        if foreign == self.foreign {
-            return;
-        }
-        self.foreign = foreign;
-        let Ok(head) = self.store.lookup().head() else { return };
-        let identities: Vec<(SessionId, Identity, Vec<Principal>)> =
-            self.sessions.iter().map(|(id, state)| (*id, state.identity, state.principals.clone())).collect();
-        for (session, identity, before) in identities {
-            match self.principals(identity) {
-                Ok(Some(principals)) if principals == before => {}
-                Ok(Some(_)) => self.close(session, Goodbye::ShuttingDown),
-                Ok(None) => self.close(session, Goodbye::Revoked),
-                Err(_) => return,
-            }
-        }
-        if head != self.head {
-            self.forget_ring();
-            self.head = head;
-            self.stats.head = head.0;
-            let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
-            for session in sessions {
-                self.serve(session);
-            }
-        }
-    }
-
-    /// Every live session that was up to date stands where the ring ended, and reads on from the store.
-    fn forget_ring(&mut self) {
-        self.ring.clear();
-        self.composed.clear();
-        let head = self.head;
-        for state in self.sessions.values_mut().filter(|state| state.position.is_some()) {
-            if !state.dirty {
-                state.position = Some(head);
-                state.dirty = true;
-            }
-        }
-    }
-
-    /// Sends a session what was committed since its position, from memory if that reaches back so far.
-    fn serve(&mut self, session: SessionId) {
-        let Some(state) = self.sessions.get(&session).filter(|state| state.is_waiting()) else { return };
-        let position = state.position.expect("a waiting session has one");
-        if position >= self.head {
-            let state = self.sessions.get_mut(&session).expect("just found");
-            state.dirty = false;
-            return;
-        }
-        let key = (position, state.principals.clone());
-        let (view, own) = (state.view, state.own);
-        if let Some(shared) = self.composed.get(&key).filter(|_| !own).cloned() {
-            return self.give(session, shared);
-        }
-        let composed = self.ring.compose(position, &state.principals, session);
-        let Some(composed) = composed.filter(|composed| composed.bytes <= limits::PAGE_BYTES_MAX) else {
-            return self.read(session, FeedCursor::at(view, position), None, None);
-        };
-        let is_needed = composed.own || !composed.items.is_empty();
-        let frame =
-            is_needed.then(|| feed::encode_page(&FeedCursor::at(view, self.head), false, composed.items));
-        let shared = ring_page::Shared { frame, digest: composed.digest };
-        // What a session pushed itself is left out of its own page only.
-        if !own {
-            self.composed.insert(key, shared.clone());
-        }
-        self.give(session, shared);
-    }
-
-    fn give(&mut self, session: SessionId, page: ring_page::Shared) {
-        let head = self.head;
-        let state = self.sessions.get_mut(&session).expect("the caller has it");
-        state.dirty = false;
-        state.own = false;
-        state.position = Some(head);
-        state.digest = state.digest.map(|digest| Digest(digest.0 ^ page.digest));
-        if let Some(frame) = page.frame {
-            self.stats.pages_from_ring += 1;
-            self.send_page(session, frame);
-        }
-    }
-
-    fn answer(&mut self, session: SessionId, ack: Ack) {
-        for result in &ack.results {
-            match result {
-                ItemResult::Accepted(_) => self.stats.items_accepted += 1,
-                ItemResult::Known(_) => self.stats.items_known += 1,
-                ItemResult::Held(_) => self.stats.items_held += 1,
-                ItemResult::Refused(_) => self.stats.items_refused += 1,
-                ItemResult::Skipped => {}
-            }
-        }
-        if let Some(state) = self.sessions.get_mut(&session) {
-            state.pushes = state.pushes.saturating_sub(1);
-            state.own |= ack.results.iter().any(|result| matches!(result, ItemResult::Accepted(_)));
-            self.send(session, &ServerFrame::Ack(ack));
-        }
-    }
-
-    fn send(&mut self, session: SessionId, frame: &ServerFrame) {
-        if let Some(state) = self.sessions.get_mut(&session) {
-            state.spoken = true;
-        }
-        self.send_quietly(session, frame);
-    }
-
-    fn send_quietly(&mut self, session: SessionId, frame: &ServerFrame) {
-        self.outputs.push_back(Output::Send(session, Bytes::from(protocol::encode(frame))));
-    }
-
-    fn send_page(&mut self, session: SessionId, frame: Bytes) {
-        if let Some(state) = self.sessions.get_mut(&session) {
-            state.spoken = true;
-            state.in_flight = true;
-        }
-        self.outputs.push_back(Output::SendPage(session, frame));
-    }
-
-    fn say_goodbye(&mut self) {
-        self.close_where(Goodbye::ShuttingDown, |_| true);
-    }
-
-    fn close_where(&mut self, why: Goodbye, which: impl Fn(&session::Session) -> bool) {
-        let chosen: Vec<SessionId> =
-            self.sessions.iter().filter(|(_, state)| which(state)).map(|(id, _)| *id).collect();
-        for session in chosen {
-            self.close(session, why);
-        }
-    }
-
-    fn close(&mut self, session: SessionId, why: Goodbye) {
-        if self.remove(session) {
-            if why == Goodbye::Revoked {
-                // Not a byte more: what was already handed to the driver's queue in this turn goes, too.
-                self.outputs.retain(|output| {
-                    !matches!(output, Output::Send(id, _) | Output::SendPage(id, _) if *id == session)
-                });
-            }
-            self.outputs.push_back(Output::Close(session, why));
-        }
-    }
-
-    fn remove(&mut self, session: SessionId) -> bool {
-        let Some(state) = self.sessions.remove(&session) else { return false };
-        for principal in &state.principals {
-            if let Some(sessions) = self.by_principal.get_mut(principal) {
-                sessions.remove(&session);
-                if sessions.is_empty() {
-                    self.by_principal.remove(principal);
-                }
-            }
-        }
-        self.stats.sessions = self.sessions.len() as u64;
-        true
-    }
 }
 
 /// Applies an administrator's wish to a store that no hub drives: the command line's way.

@@ -56,20 +56,19 @@ fn checked((person, role): (Person, i64)) -> Answer<Person> {
     if row::role_from(role).is_some() { Ok(person) } else { Err(StoreFailure::Damaged("people")) }
 }
 
-fn event(row: &Row<'_>) -> rusqlite::Result<(Seq, Vec<u8>, i64, Option<[u8; 16]>, Option<[u8; 16]>, Vec<u8>)> {
-    Ok((row::seq(row, 0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-}
-
-fn to_event(
-    (seq, scope, at, by, request, kind): (Seq, Vec<u8>, i64, Option<[u8; 16]>, Option<[u8; 16]>, Vec<u8>),
-) -> Answer<LedgerEvent> {
+fn event(found: &Row<'_>) -> rusqlite::Result<LedgerEvent> {
+    let damaged = |column| {
+        let damage = Box::new(StoreFailure::Damaged("events"));
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, damage)
+    };
+    let (scope, kind): (Vec<u8>, Vec<u8>) = (found.get(1)?, found.get(5)?);
     Ok(LedgerEvent {
-        seq,
-        scope: super::scope_from_key(&scope).ok_or(StoreFailure::Damaged("events"))?,
-        at: shared::time::UtcMillis(at),
-        by: by.map(PersonId),
-        request: request.map(RequestId),
-        kind: row::from_cbor(&kind, "events")?,
+        seq: row::seq(found, 0)?,
+        scope: super::scope_from_key(&scope).ok_or_else(|| damaged(1))?,
+        at: row::millis(found, 2)?,
+        by: found.get::<_, Option<[u8; 16]>>(3)?.map(PersonId),
+        request: found.get::<_, Option<[u8; 16]>>(4)?.map(RequestId),
+        kind: minicbor::decode(&kind).map_err(|_| damaged(5))?,
     })
 }
 
@@ -213,12 +212,12 @@ impl Lookup for SqliteLookup<'_> {
     fn events(&self, scope: Scope, since: Seq, until: Seq) -> Answer<Vec<LedgerEvent>> {
         let sql = "SELECT seq, scope, at, by, request, kind FROM events \
                    WHERE scope = ? AND seq > ? AND seq <= ? ORDER BY seq";
-        all(self.0, sql, (scope_key(scope), number(since), number(until)), event)?.into_iter().map(to_event).collect()
+        all(self.0, sql, (scope_key(scope), number(since), number(until)), event)
     }
 
     fn events_all(&self, since: Seq, limit: usize) -> Answer<Vec<LedgerEvent>> {
         let sql = "SELECT seq, scope, at, by, request, kind FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
-        all(self.0, sql, (number(since), limit as i64), event)?.into_iter().map(to_event).collect()
+        all(self.0, sql, (number(since), limit as i64), event)
     }
 
     fn grants_since(

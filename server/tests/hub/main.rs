@@ -1,5 +1,6 @@
 //! The hub with fake phones, frame by frame. Rules are cited by their numbers in docs/spec.md.
 
+mod driver;
 mod feed;
 mod identity;
 mod late;

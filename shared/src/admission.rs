@@ -9,7 +9,7 @@ use crate::document::{Document, Kind};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId, Scope};
 use crate::ledger::event::FieldChange;
 use crate::limits;
-use crate::projection::{EXCERPT_CHARS_MAX, Projection, excerpt, texts_by_path};
+use crate::projection::{EXCERPT_CHARS_MAX, Projection, excerpt};
 use crate::refusal::{Refusal, Rule};
 use crate::wire::{self, ChangeHeader};
 
@@ -164,12 +164,12 @@ fn shadow(input: &AdmissionInput, limit: usize) -> Result<Admitted, (usize, Refu
     let unloadable = |about: &str| Refusal::about(Rule::Unloadable, about);
     let (mut document, before, texts) = match &input.stored {
         Some(stored) => {
-            let mut document = Document::load(stored).map_err(|_| (0, unloadable("stored")))?;
+            let document = Document::load(stored).map_err(|_| (0, unloadable("stored")))?;
             if document.author().is_some_and(|author| author != input.person) {
                 return Err((0, Rule::NotTheAuthor.into()));
             }
             let baseline = document.baseline();
-            let texts = if input.kind.is_fact() { BTreeMap::new() } else { texts_by_path(&mut document) };
+            let texts = if input.kind.is_fact() { BTreeMap::new() } else { document.texts() };
             (document, Some(baseline), texts)
         }
         None => (Document::empty(), None, BTreeMap::new()),
@@ -197,7 +197,7 @@ fn shadow(input: &AdmissionInput, limit: usize) -> Result<Admitted, (usize, Refu
     reloaded.check(input.kind, before.as_ref()).map_err(failed)?;
     judge_scope(input, &reloaded).map_err(failed)?;
     let projection = Projection::of(&mut reloaded).ok_or_else(|| failed(Rule::SchemaViolated.into()))?;
-    let field_changes = if input.kind.is_fact() { Vec::new() } else { differences(&texts, &texts_by_path(&mut reloaded)) };
+    let field_changes = if input.kind.is_fact() { Vec::new() } else { differences(&texts, &reloaded.texts()) };
     Ok(Admitted { saved, heads, projection, applied: count, refused, field_changes })
 }
 

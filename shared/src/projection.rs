@@ -4,7 +4,6 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::document::schema::{self, Scalar};
 use crate::document::{Document, Kind, RecordEntry};
 use crate::id::{DocId, PersonId};
 use crate::time::{Recorded, StatedTime};
@@ -205,14 +204,14 @@ impl Projection {
 
 impl CustomerProjection {
     fn of(document: &mut Document) -> CustomerProjection {
-        let contacts = document.records("contacts");
-        let phones = document.records("phones");
+        let contacts = document.records_without_origin("contacts");
+        let phones = document.records_without_origin("phones");
         let mut numbers: Vec<String> = phones.iter().filter_map(|phone| phone.text("number")).map(digits).collect();
         numbers.extend(contacts.iter().filter_map(|contact| contact.text("phone")).map(digits));
         numbers.retain(|number| !number.is_empty());
         numbers.sort_unstable();
         numbers.dedup();
-        let aliases = document.records("aliases");
+        let aliases = document.records_without_origin("aliases");
         CustomerProjection {
             name: document.text_of("name"),
             short_name: document.text_of("short_name"),
@@ -323,7 +322,7 @@ fn open_actions(document: &mut Document) -> Vec<NextAction> {
     if document.is_void() {
         return Vec::new();
     }
-    let actions = document.records("next_actions");
+    let actions = document.records_without_origin("next_actions");
     let mut open: Vec<_> = actions
         .iter()
         .filter(|action| !action.is("done"))
@@ -338,7 +337,7 @@ fn open_actions(document: &mut Document) -> Vec<NextAction> {
 }
 
 fn photo_files(document: &mut Document) -> Vec<String> {
-    let photos = document.records("photos");
+    let photos = document.records_without_origin("photos");
     photos.iter().filter_map(|photo| photo.text("sha256")).map(str::to_owned).collect()
 }
 
@@ -377,24 +376,4 @@ pub fn excerpt(text: &str) -> String {
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
     items.count() as u32
-}
-
-/// Every typed value of a document by path, as text: what a comparison of two states reads.
-pub fn texts_by_path(document: &mut Document) -> std::collections::BTreeMap<String, String> {
-    let mut texts = std::collections::BTreeMap::new();
-    let Some(kind) = document.kind() else { return texts };
-    let table = schema::schema(kind);
-    for field in table.fields.iter().filter(|field| field.typed || field.key.starts_with("void_")) {
-        if let Some(value) = document.value_of(field.key) {
-            texts.insert(field.key.to_owned(), value.to_string());
-        }
-    }
-    for records in table.records {
-        for record in document.records(records.key) {
-            for (key, value) in &record.fields {
-                texts.insert(format!("{}/{}/{key}", records.key, record.id), Scalar::to_string(value));
-            }
-        }
-    }
-    texts
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use automerge::{ObjId, ObjType, ReadDoc, ScalarValue, Value as AutomergeValue};
 
+use crate::document::reading::{Standing, is_map};
 use crate::document::schema::{self, Content, Field, Records, Scalar, Schema, schema};
 use crate::document::{Document, Kind, SCHEMA_VERSION};
 use crate::limits;
@@ -26,9 +27,20 @@ impl Document {
     /// Notes what a change from outside must leave as it is.
     pub fn baseline(&self) -> Baseline {
         Baseline {
-            header: schema::HEADER_KEYS.iter().map(|key| self.value_of(key)).collect(),
+            header: schema::HEADER_KEYS.iter().map(|key| self.header_value(key)).collect(),
             version: self.schema_version().unwrap_or(0),
             unknown: self.unknown_paths(),
+        }
+    }
+
+    fn header_value(&self, key: &str) -> Option<Scalar> {
+        match self.inner.get(automerge::ROOT, key).ok()?? {
+            (AutomergeValue::Scalar(scalar), _) => match scalar.as_ref() {
+                ScalarValue::Str(text) => Some(Scalar::Str(text.to_string())),
+                ScalarValue::Int(number) => Some(Scalar::Int(*number)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -36,18 +48,14 @@ impl Document {
     /// version of the software. They stay as they are.
     pub fn unknown_paths(&self) -> BTreeSet<String> {
         let mut unknown = BTreeSet::new();
-        let table = self.kind().map(schema);
-        for key in self.inner.keys(automerge::ROOT) {
-            let Some(table) = table else { continue };
-            if let Some(records) = table.records(&key) {
-                for id in self.record_ids(records) {
-                    for object in self.record_objects(records, &id) {
-                        let foreign = self.inner.keys(&object).filter(|key| !records.knows(key));
-                        unknown.extend(foreign.map(|key| format!("{}/{id}/{key}", records.key)));
-                    }
+        let Some(table) = self.kind().map(schema) else { return unknown };
+        unknown.extend(self.inner.keys(automerge::ROOT).filter(|key| !table.knows(key)));
+        for records in table.records {
+            for (id, objects) in self.record_map(records) {
+                for object in objects {
+                    let foreign = self.inner.keys(&object).filter(|key| !records.knows(key));
+                    unknown.extend(foreign.map(|key| format!("{}/{id}/{key}", records.key)));
                 }
-            } else if !table.knows(&key) {
-                unknown.insert(key);
             }
         }
         unknown
@@ -66,12 +74,12 @@ impl Document {
         self.check_header(table, before)?;
         let nothing = BTreeSet::new();
         let tolerated = before.map_or(&nothing, |before| &before.unknown);
-        for key in self.inner.keys(automerge::ROOT) {
+        for (key, values) in self.standing(&automerge::ROOT) {
             let violated = || Refusal::about(Rule::SchemaViolated, path_shown(&key));
             if let Some(records) = table.records(&key) {
-                self.check_records(records, tolerated)?;
+                self.check_records(records, &values, tolerated)?;
             } else if let Some(field) = table.find(&key) {
-                self.check_field(&automerge::ROOT, &key, field).ok_or_else(violated)??;
+                self.check_field(&key, &values, field).ok_or_else(violated)??;
             } else if !tolerated.contains(&key) {
                 return Err(violated());
             }
@@ -89,7 +97,7 @@ impl Document {
                 (Some(_), 0) if is_optional => {}
                 _ => return Err(violated()),
             }
-            if before.is_some_and(|before| before.header[index] != self.value_of(key)) {
+            if before.is_some_and(|before| before.header[index] != self.header_value(key)) {
                 return Err(violated());
             }
         }
@@ -98,47 +106,61 @@ impl Document {
         if version > known { Err(Refusal::about(Rule::SchemaViolated, schema::SCHEMA)) } else { Ok(()) }
     }
 
-    fn check_records(&self, records: &Records, tolerated: &BTreeSet<String>) -> Result<(), Refusal> {
+    fn check_records(
+        &self,
+        records: &Records,
+        maps: &[Standing],
+        tolerated: &BTreeSet<String>,
+    ) -> Result<(), Refusal> {
         let violated = |path: String| Refusal::about(Rule::SchemaViolated, path_shown(&path));
-        for (value, _) in self.inner.get_all(automerge::ROOT, records.key).unwrap_or_default() {
-            if !matches!(value, AutomergeValue::Object(ObjType::Map)) {
+        let mut ids = BTreeSet::new();
+        for (value, map) in maps {
+            if !is_map(value) {
                 return Err(violated(records.key.to_owned()));
             }
+            for (id, values) in self.standing(map) {
+                if !schema::is_record_id(&id) || !values.iter().all(|(value, _)| is_map(value)) {
+                    return Err(violated(format!("{}/{id}", records.key)));
+                }
+                for (_, object) in &values {
+                    self.check_record(records, &id, object, tolerated)?;
+                }
+                ids.insert(id);
+            }
         }
-        let ids = self.record_ids(records);
         if ids.len() > MERGED_FACTOR * limits::RECORDS_MAX {
             return Err(Refusal::about(Rule::DocumentTooLarge, records.key));
         }
-        let maps = self.maps(&automerge::ROOT, records.key);
-        for id in ids {
-            let standing = maps.iter().flat_map(|map| self.inner.get_all(map, id.as_str()).unwrap_or_default());
-            let is_map = |value: &AutomergeValue<'_>| matches!(value, AutomergeValue::Object(ObjType::Map));
-            if !schema::is_record_id(&id) || !standing.into_iter().all(|(value, _)| is_map(&value)) {
-                return Err(violated(format!("{}/{id}", records.key)));
-            }
-            for object in self.record_objects(records, &id) {
-                for key in self.inner.keys(&object) {
-                    let path = format!("{}/{id}/{key}", records.key);
-                    match records.find(&key) {
-                        Some(field) => self.check_field(&object, &key, field).ok_or_else(|| violated(path))??,
-                        None if tolerated.contains(&path) => {}
-                        None => return Err(violated(path)),
-                    }
-                }
+        Ok(())
+    }
+
+    fn check_record(
+        &self,
+        records: &Records,
+        id: &str,
+        object: &ObjId,
+        tolerated: &BTreeSet<String>,
+    ) -> Result<(), Refusal> {
+        for (key, values) in self.standing(object) {
+            let path = || format!("{}/{id}/{key}", records.key);
+            let violated = || Refusal::about(Rule::SchemaViolated, path_shown(&path()));
+            match records.find(&key) {
+                Some(field) => self.check_field(&key, &values, field).ok_or_else(violated)??,
+                None if tolerated.contains(&path()) => {}
+                None => return Err(violated()),
             }
         }
         Ok(())
     }
 
     /// Judges all values of one field; `None` if one does not fit it.
-    fn check_field(&self, object: &ObjId, key: &str, field: &Field) -> Option<Result<(), Refusal>> {
-        for (value, op) in self.inner.get_all(object, key).unwrap_or_default() {
-            match (&value, field.content) {
+    fn check_field(&self, key: &str, values: &[Standing], field: &Field) -> Option<Result<(), Refusal>> {
+        for (value, op) in values {
+            match (value, field.content) {
                 (AutomergeValue::Object(ObjType::Text), Content::Text { max }) => {
                     // The length in UTF-16 code units is never below the number of characters.
-                    let units = self.inner.length(&op);
                     let limit = MERGED_FACTOR * max;
-                    if units > limit && self.inner.text(&op).ok()?.chars().count() > limit {
+                    if self.inner.length(op) > limit && self.inner.text(op).ok()?.chars().count() > limit {
                         return Some(Err(Refusal::about(Rule::DocumentTooLarge, key)));
                     }
                 }

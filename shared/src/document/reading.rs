@@ -156,51 +156,93 @@ impl Document {
 
     /// The paths of all fields that hold more than one distinct value.
     pub fn clashing_paths(&self) -> Vec<String> {
-        let Some(kind) = self.kind() else { return Vec::new() };
+        let all = self.all_values().into_iter();
+        all.filter(|(_, values)| values.iter().any(|value| *value != values[0])).map(|(path, _)| path).collect()
+    }
+
+    /// The shown value of every field that people fill in and of a void, by path, as text.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        let all = self.all_values().into_iter();
+        all.filter_map(|(path, values)| Some((path, values.first()?.to_string()))).collect()
+    }
+
+    /// All values of all such fields by path, the shown one first; one walk over the document.
+    fn all_values(&self) -> BTreeMap<String, Vec<Scalar>> {
+        let mut all: BTreeMap<String, Vec<(usize, Scalar)>> = BTreeMap::new();
+        let Some(kind) = self.kind() else { return BTreeMap::new() };
         let table = schema(kind);
-        let mut paths = Vec::new();
-        for field in table.fields.iter().filter(|field| field.typed) {
-            if has_clash(&self.values_in(&[automerge::ROOT], field)) {
-                paths.push(field.key.to_owned());
+        for (key, values) in self.standing(&automerge::ROOT) {
+            if let Some(field) = table.find(&key).filter(|field| field.typed || field.key.starts_with("void_")) {
+                let slot = all.entry(field.key.to_owned()).or_default();
+                self.collect(slot, field, &key, values);
             }
         }
         for records in table.records {
-            for id in self.record_ids(records) {
-                let objects = self.record_objects(records, &id);
-                for field in records.fields {
-                    if has_clash(&self.values_in(&objects, field)) {
-                        paths.push(format!("{}/{id}/{}", records.key, field.key));
+            for (id, objects) in self.record_map(records) {
+                for object in objects {
+                    for (key, values) in self.standing(&object) {
+                        if let Some(field) = records.find(&key) {
+                            let slot = all.entry(format!("{}/{id}/{}", records.key, field.key)).or_default();
+                            self.collect(slot, field, &key, values);
+                        }
                     }
                 }
             }
         }
-        paths
+        let by_key_first = |mut values: Vec<(usize, Scalar)>| {
+            values.sort_by_key(|(former, _)| *former);
+            values.into_iter().map(|(_, value)| value).collect::<Vec<_>>()
+        };
+        all.into_iter().map(|(path, values)| (path, by_key_first(values))).filter(|(_, all)| !all.is_empty()).collect()
+    }
+
+    fn collect(&self, slot: &mut Vec<(usize, Scalar)>, field: &Field, key: &str, values: Vec<Standing>) {
+        let former = field.formerly.iter().position(|former| *former == key).map_or(0, |index| index + 1);
+        let scalars = values.into_iter().filter_map(|(value, op)| self.scalar(&value, &op, field));
+        slot.extend(scalars.map(|scalar| (former, scalar)));
     }
 
     /// The records of a map, in order of adding.
     pub fn records(&mut self, key: &str) -> Vec<RecordEntry> {
+        let mut entries = self.brief_records(key);
+        for (entry, objects) in &mut entries {
+            let origins = objects.iter().filter_map(|object| self.origin(object));
+            if let Some(origin) = origins.min_by_key(|info| info.max_op) {
+                entry.change = Some(origin.hash);
+                entry.actor = Some(origin.actor);
+                entry.at = Some(origin.at);
+            }
+        }
+        entries.into_iter().map(|(entry, _)| entry).collect()
+    }
+
+    /// The records of a map, in order of adding, without who made them and when.
+    pub fn records_without_origin(&self, key: &str) -> Vec<RecordEntry> {
+        self.brief_records(key).into_iter().map(|(entry, _)| entry).collect()
+    }
+
+    fn brief_records(&self, key: &str) -> Vec<(RecordEntry, Vec<ObjId>)> {
         let Some(records) = self.kind().and_then(|kind| schema(kind).records(key)) else { return Vec::new() };
         let mut entries = Vec::new();
-        for id in self.record_ids(records) {
-            let objects = self.record_objects(records, &id);
-            let mut fields = BTreeMap::new();
-            for field in records.fields {
-                if let Some((value, _)) = self.values_in(&objects, field).into_iter().next() {
-                    fields.insert(field.key, value);
+        for (id, objects) in self.record_map(records) {
+            let mut shown: BTreeMap<&'static str, (usize, Scalar)> = BTreeMap::new();
+            for object in &objects {
+                for (key, values) in self.standing(object) {
+                    let Some(field) = records.find(&key) else { continue };
+                    let former = field.formerly.iter().position(|former| *former == key).map_or(0, |index| index + 1);
+                    if shown.get(field.key).is_some_and(|(present, _)| *present <= former) {
+                        continue;
+                    }
+                    if let Some(scalar) = values.iter().find_map(|(value, op)| self.scalar(value, op, field)) {
+                        shown.insert(field.key, (former, scalar));
+                    }
                 }
             }
-            let origin = objects.iter().filter_map(|object| self.origin(object)).min_by_key(|info| info.max_op);
+            let fields = shown.into_iter().map(|(key, (_, scalar))| (key, scalar)).collect();
             let order = objects.iter().map(op_order).min().unwrap_or_default();
-            entries.push(RecordEntry {
-                id,
-                fields,
-                change: origin.as_ref().map(|info| info.hash),
-                actor: origin.as_ref().map(|info| info.actor),
-                at: origin.as_ref().map(|info| info.at),
-                order,
-            });
+            entries.push((RecordEntry { id, fields, change: None, actor: None, at: None, order }, objects));
         }
-        entries.sort_by(|one, other| one.order.cmp(&other.order).then_with(|| one.id.cmp(&other.id)));
+        entries.sort_by(|(one, _), (other, _)| one.order.cmp(&other.order).then_with(|| one.id.cmp(&other.id)));
         entries
     }
 
@@ -283,12 +325,40 @@ impl Document {
         }
     }
 
+    /// Every key of a map with all values that stand there, the shown one first.
+    pub(super) fn standing(&self, object: &ObjId) -> Vec<(String, Vec<Standing>)> {
+        let items = self.inner.map_range(object, ..);
+        items
+            .map(|item| {
+                let values = if item.conflict {
+                    let all = self.inner.get_all(object, item.key.as_ref()).unwrap_or_default();
+                    all.into_iter().rev().map(|(value, op)| (value.into_owned(), op)).collect()
+                } else {
+                    vec![(item.value.clone().into_value(), item.id())]
+                };
+                (item.key.into_owned(), values)
+            })
+            .collect()
+    }
+
+    /// The objects of each record over all conflicting maps, by id; the shown one first.
+    pub(super) fn record_map(&self, records: &Records) -> BTreeMap<String, Vec<ObjId>> {
+        let mut objects: BTreeMap<String, Vec<ObjId>> = BTreeMap::new();
+        for map in self.maps(&automerge::ROOT, records.key) {
+            for (id, values) in self.standing(&map) {
+                let maps = values.into_iter().filter(|(value, _)| is_map(value)).map(|(_, object)| object);
+                objects.entry(id).or_default().extend(maps);
+            }
+        }
+        objects
+    }
+
     /// Every map object that stands under a key, the shown one first.
     pub(super) fn maps(&self, parent: &ObjId, key: &str) -> Vec<ObjId> {
         let mut all = self.inner.get_all(parent, key).unwrap_or_default();
         all.reverse();
         all.into_iter()
-            .filter(|(value, _)| matches!(value, AutomergeValue::Object(ObjType::Map)))
+            .filter(|(value, _)| is_map(value))
             .map(|(_, object)| object)
             .collect()
     }
@@ -309,8 +379,11 @@ impl Document {
     }
 }
 
-fn has_clash(values: &[(Scalar, ObjId)]) -> bool {
-    values.iter().skip(1).any(|(value, _)| *value != values[0].0)
+/// A value and the operation that wrote it.
+pub(super) type Standing = (AutomergeValue<'static>, ObjId);
+
+pub(super) fn is_map(value: &AutomergeValue<'_>) -> bool {
+    matches!(value, AutomergeValue::Object(ObjType::Map))
 }
 
 fn op_order(op: &ObjId) -> (u64, Vec<u8>) {

@@ -235,7 +235,7 @@ fn a_digest_depends_on_document_and_heads_and_not_on_their_order() {
 
 mod properties {
     use super::*;
-    use crate::projection::{Projection, texts_by_path};
+    use crate::projection::Projection;
     use crate::testing::{apply_patch, entropy, random_history, random_patch};
     use proptest::prelude::*;
 
@@ -262,7 +262,7 @@ mod properties {
     }
 
     fn state(document: &mut Document) -> (Vec<ChangeHash>, Vec<String>, String, Option<Projection>) {
-        let texts = format!("{:?}", texts_by_path(document));
+        let texts = format!("{:?}", document.texts());
         (document.heads(), document.clashing_paths(), texts, Projection::of(document))
     }
 

@@ -1,1 +1,13 @@
-//! tests
+//! What Daybook's promises are tested with: a simulated world of phones, people, a network and a server,
+//! a reference model that judges it, and helpers for tests of the real process. A module uses only modules
+//! above it.
+
+pub mod dice;
+pub mod fault;
+pub mod model;
+pub mod world;
+pub mod chunk;
+pub mod process;
+pub mod load;
+pub mod fuzzing;
+pub mod sim;

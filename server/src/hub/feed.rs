@@ -256,8 +256,10 @@ fn read_scope(
     let at_target = access_at(grants, target);
     let present = grants.iter().filter(|grant| grant.until_seq.is_none()).map(|grant| grant.access).max();
     let Some(access) = present.filter(|_| is_repair || at_target.is_some()) else {
-        // Over by now. If it ended after the target, the next pass says so.
-        if before.is_some() && at_target.is_none() || is_repair {
+        // Over by now. If it ended after the target, the next pass says so. One that began and ended within
+        // the pass counts: the device may hold what it created there itself.
+        let ended = |grant: &GrantRow| grant.until_seq.is_some_and(|until| until > base && until <= target);
+        if at_target.is_none() && grants.iter().any(ended) || is_repair {
             page.push(Item::Removed { scope }, 24);
         }
         return Ok(None);

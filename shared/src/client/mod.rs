@@ -454,6 +454,11 @@ impl Client {
         self.make_export()
     }
 
+    /// Every document held as the server acknowledged it, with its heads.
+    pub fn document_heads(&self) -> Vec<(DocId, Vec<crate::id::ChangeHash>)> {
+        self.held.iter().map(|(doc, row)| (doc, row.heads.clone())).collect()
+    }
+
     /// Draws the id of a new document.
     pub fn new_doc_id(&mut self) -> DocId {
         self.entropy.doc_id()

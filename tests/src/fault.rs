@@ -1,0 +1,116 @@
+//! Everything that a simulated world does to its machines, by name and counted. A run over many seeds in
+//! which one of these never happened proves nothing about it, so it fails (SIM-14).
+
+use std::fmt;
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One kind of fault.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Fault { $($(#[$doc])* $name,)* }
+
+        impl Fault {
+            /// Every kind.
+            pub const ALL: &'static [Fault] = &[$(Fault::$name,)*];
+        }
+    };
+}
+
+faults! {
+    /// A frame arrives later than usual by seconds.
+    FrameDelayed,
+    /// A frame and all after it in that direction vanish, until somebody notices the silence.
+    FrameDropped,
+    /// A frame arrives twice.
+    FrameDoubled,
+    /// A frame of an old connection arrives after one of a newer connection.
+    FrameReordered,
+    /// A connection ends between two frames, some of which still arrive.
+    ConnectionCut,
+    /// A connection ends for one side only.
+    ConnectionHalfOpen,
+    /// A dial fails.
+    DialFailed,
+    /// A phone has no signal for a while.
+    PhoneOffline,
+    /// A phone dies between two of its outputs.
+    PhoneCrashed,
+    /// A write that the phone's disk had not confirmed is lost in a crash.
+    PhoneWriteLost,
+    /// A write that the phone's disk had not confirmed survives a crash.
+    PhoneWriteKept,
+    /// The phone's disk refuses a write (quota).
+    PhoneWriteFailed,
+    /// A phone comes back from an older copy of its own disk.
+    PhoneRestored,
+    /// A second phone starts from a copy of the first one's disk.
+    PhoneCloned,
+    /// Everything on a phone's disk is gone.
+    PhoneEvicted,
+    /// A phone's wall clock jumps.
+    ClockJumped,
+    /// A phone starts with a wall clock that is wrong by more than a day.
+    ClockWrong,
+    /// The server dies between two of its outputs, before a commit.
+    ServerCrashedBeforeCommit,
+    /// The server dies after a commit, before its answer left.
+    ServerCrashedAfterCommit,
+    /// The server's disk refuses a group.
+    ServerWriteFailed,
+    /// The admission worker dies on a batch.
+    JudgeDied,
+    /// The server comes back from an older copy of its store (S14).
+    ServerRestored,
+    /// A customer moves to another rep.
+    CustomerTransferred,
+    /// A person is disabled.
+    PersonDisabled,
+    /// A device is revoked.
+    DeviceRevoked,
+    /// Bytes of nobody's making arrive on a session.
+    HostileFrame,
+    /// The server refused an edit by a rule.
+    EditRefused,
+    /// The server held a former owner's edit (S2).
+    EditHeld,
+}
+
+/// How often each kind happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultCounts(Vec<u64>);
+
+impl Default for FaultCounts {
+    fn default() -> Self {
+        Self(vec![0; Fault::ALL.len()])
+    }
+}
+
+impl FaultCounts {
+    /// Counts one.
+    pub fn count(&mut self, fault: Fault) {
+        self.0[fault as usize] += 1;
+    }
+
+    /// How often a kind happened.
+    pub fn of(&self, fault: Fault) -> u64 {
+        self.0[fault as usize]
+    }
+
+    /// Adds another run's counts.
+    pub fn add(&mut self, other: &FaultCounts) {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// The kinds that never happened.
+    pub fn never(&self) -> Vec<Fault> {
+        Fault::ALL.iter().copied().filter(|fault| self.of(*fault) == 0).collect()
+    }
+}
+
+impl fmt::Display for FaultCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Fault::ALL.iter().try_for_each(|fault| writeln!(f, "{:>12}  {fault:?}", self.of(*fault)))
+    }
+}

@@ -1,0 +1,204 @@
+//! A device that speaks frames over `POST /sync`: for load, and for bytes that no honest phone sends. Knows
+//! the protocol and the HTTP face; keeps nothing on disk.
+
+use anyhow::{Context, Result, bail};
+use minicbor::bytes::ByteVec;
+use shared::document::{Document, Kind, SCHEMA_VERSION, Writer};
+use shared::edit::{Edit, Patch, Value};
+use shared::entropy::Entropy;
+use shared::id::{ActorId, DeviceId, DocId, PersonId, Scope};
+use shared::protocol::{
+    ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, ServerFrame, decode_server_frame, encode,
+};
+use shared::time::{Quality, Recorded, UtcMillis};
+
+use crate::process::PASSWORD;
+
+/// A logged-in device.
+pub struct RawDevice {
+    agent: ureq::Agent,
+    base: String,
+    name: String,
+    token: String,
+    /// The person.
+    pub person: PersonId,
+    /// The installation.
+    pub device: DeviceId,
+    /// The actor that it writes as.
+    pub actor: ActorId,
+    /// Where its ids come from.
+    pub entropy: Entropy,
+    batch: u64,
+}
+
+impl RawDevice {
+    /// Logs in on a server as a new device.
+    ///
+    /// # Errors
+    /// If the server does not let it in.
+    pub fn login(address: &str, name: &str, seed: u64) -> Result<RawDevice> {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        let mut bytes = [7; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut entropy = Entropy::from_seed(bytes);
+        let mut device = RawDevice {
+            agent: config.into(),
+            base: format!("http://{address}"),
+            name: name.to_owned(),
+            token: String::new(),
+            person: PersonId([0; 16]),
+            device: DeviceId([0; 16]),
+            actor: entropy.actor_id(),
+            entropy,
+            batch: 0,
+        };
+        device.refresh(None)?;
+        Ok(device)
+    }
+
+    /// Logs in again as the same device.
+    ///
+    /// # Errors
+    /// If the server does not let it in.
+    pub fn refresh(&mut self, known: Option<DeviceId>) -> Result<()> {
+        let body = serde_json::json!({
+            "name": self.name, "password": PASSWORD, "device": known, "label": "load",
+        });
+        let mut answer = self.agent.post(format!("{}/api/login", self.base)).send_json(body)?;
+        let status = answer.status();
+        let text = answer.body_mut().read_to_string()?;
+        if !status.is_success() {
+            bail!("login answered {status}: {text}");
+        }
+        let answer: serde_json::Value = serde_json::from_str(&text)?;
+        let field = |value: &serde_json::Value| value.as_str().map(str::to_owned).context("the login's answer is short");
+        self.token = field(&answer["access_token"])?;
+        self.person = field(&answer["person"]["id"])?.parse()?;
+        self.device = field(&answer["device"])?.parse()?;
+        Ok(())
+    }
+
+    /// The first frame of an exchange.
+    pub fn hello(&self) -> ClientFrame {
+        ClientFrame::Hello(Hello {
+            protocol: PROTOCOL_VERSION,
+            schema: SCHEMA_VERSION,
+            ticket: None,
+            incarnation: None,
+            cursor: None,
+            pending: PendingCounts::default(),
+            digest: None,
+            software: "daybook-tests".to_owned(),
+        })
+    }
+
+    /// Sends bytes to `POST /sync` and returns the status and the answer.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn post(&self, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let request = self.agent.post(format!("{}/sync", self.base));
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        let mut answer = request.content_type("application/cbor-seq").send(body)?;
+        let bytes = answer.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec()?;
+        Ok((answer.status().as_u16(), bytes))
+    }
+
+    /// Sends a hello and frames, and returns the answers.
+    ///
+    /// # Errors
+    /// If there is no answer, or one that is not of this protocol.
+    pub fn exchange(&self, frames: &[ClientFrame]) -> Result<Vec<ServerFrame>> {
+        let mut body = encode(&self.hello());
+        frames.iter().for_each(|frame| body.extend(encode(frame)));
+        let (status, bytes) = self.post(&body)?;
+        if status != 200 {
+            bail!("sync answered {status}: {}", String::from_utf8_lossy(&bytes));
+        }
+        read_frames(&bytes)
+    }
+
+    /// A push of these items.
+    pub fn push(&mut self, items: Vec<PushItem>) -> ClientFrame {
+        self.batch += 1;
+        ClientFrame::Push(Push { batch: self.batch, items })
+    }
+
+    /// When this device says that something was recorded.
+    pub fn recorded(&self) -> Recorded {
+        let at = UtcMillis(crate::world::clock::EPOCH_MS + self.batch as i64);
+        Recorded { at, device: at, quality: Quality::Ok, offset_minutes: 480 }
+    }
+
+    /// Who writes.
+    pub fn writer(&self) -> Writer {
+        Writer { person: self.person, actor: self.actor, recorded: self.recorded() }
+    }
+
+    /// The changes of a new document as items of a push.
+    ///
+    /// # Errors
+    /// If the schema refuses the edit.
+    pub fn create(&mut self, edit: &Edit) -> Result<(Document, Vec<PushItem>)> {
+        let (kind, scope) = match edit {
+            Edit::CreateCustomer { customer, .. } => (Kind::Customer, Scope::Customer(*customer)),
+            Edit::CreateVisit { customer, .. } => (Kind::Visit, Scope::Customer(*customer)),
+            Edit::CreateComment { customer, .. } => (Kind::Comment, Scope::Customer(*customer)),
+            _ => bail!("this edit creates nothing"),
+        };
+        let (document, changes) = Document::create(&self.writer(), edit)?;
+        let recorded = self.recorded();
+        let item = |bytes: Vec<u8>| PushItem::Change { doc: edit.doc(), kind, scope, change: bytes.into(), recorded };
+        Ok((document, changes.into_iter().map(|change| item(change.bytes)).collect()))
+    }
+
+    /// A new customer card.
+    ///
+    /// # Errors
+    /// If the schema refuses it.
+    pub fn new_customer(&mut self, name: &str) -> Result<(DocId, Document, Vec<PushItem>)> {
+        let customer = self.entropy.doc_id();
+        let fields = Patch::from([("name".to_owned(), Value::Str(name.to_owned()))]);
+        let (document, items) = self.create(&Edit::CreateCustomer { customer, fields })?;
+        Ok((customer, document, items))
+    }
+
+    /// A new visit to a customer.
+    ///
+    /// # Errors
+    /// If the schema refuses it.
+    pub fn new_visit(&mut self, customer: DocId, record: &str) -> Result<(DocId, Document, Vec<PushItem>)> {
+        let visit = self.entropy.doc_id();
+        let fields = Patch::from([("record".to_owned(), Value::Str(record.to_owned()))]);
+        let (document, items) = self.create(&Edit::CreateVisit { visit, customer, fields })?;
+        Ok((visit, document, items))
+    }
+}
+
+/// Reads a CBOR sequence of the server's frames.
+///
+/// # Errors
+/// If something in it is no frame.
+pub fn read_frames(bytes: &[u8]) -> Result<Vec<ServerFrame>> {
+    let mut frames = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let mut decoder = minicbor::Decoder::new(rest);
+        decoder.skip()?;
+        let (frame, after) = rest.split_at(decoder.position());
+        frames.push(decode_server_frame(frame)?);
+        rest = after;
+    }
+    Ok(frames)
+}
+
+/// The same item with other bytes.
+pub fn with_change(item: &PushItem, bytes: Vec<u8>) -> PushItem {
+    match item {
+        PushItem::Change { doc, kind, scope, recorded, .. } => {
+            let change = ByteVec::from(bytes);
+            PushItem::Change { doc: *doc, kind: *kind, scope: *scope, change, recorded: *recorded }
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,245 @@
+//! The reference model: what must be true of a whole organisation, in lists and sets that a reader can
+//! check by eye. It learns only what was typed, what was acknowledged and which ledger events were
+//! committed; it shares no code with the machines that it judges.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shared::id::{ActorId, ChangeHash, DeviceId, DocId, PersonId, RequestId, Scope, Seq};
+use shared::ledger::people::{Person, Role};
+use shared::ledger::{EventKind, LateState, LedgerEvent};
+
+/// One edit that a person made on a phone.
+#[derive(Debug, Clone)]
+pub struct TypedEdit {
+    /// The phone it was typed on.
+    pub phone: usize,
+    /// Who typed it.
+    pub person: PersonId,
+    /// The document.
+    pub doc: DocId,
+    /// A text that occurs nowhere else.
+    pub token: String,
+    /// Whether the phone's disk has confirmed it.
+    pub saved: bool,
+    /// Whether it has to be found at the end. An edit that no disk had confirmed may die with its phone;
+    /// one on a disk that was wiped or set back dies with the disk.
+    pub expected: bool,
+}
+
+/// What the ledger must say of one customer.
+#[derive(Debug, Clone)]
+pub struct Customer {
+    /// The one owner.
+    pub owner: PersonId,
+    /// Everybody who ever owned it.
+    pub owners: BTreeSet<PersonId>,
+    /// The code, once accepted.
+    pub code: Option<String>,
+}
+
+/// The whole organisation.
+#[derive(Debug, Default, Clone)]
+pub struct Model {
+    people: BTreeMap<PersonId, Person>,
+    customers: BTreeMap<DocId, Customer>,
+    codes: BTreeSet<String>,
+    provisional: BTreeSet<String>,
+    requests: BTreeSet<RequestId>,
+    held: BTreeMap<Seq, LateState>,
+    last_seq: Seq,
+    acknowledged: BTreeMap<ChangeHash, (DocId, DeviceId)>,
+    actors: BTreeMap<ActorId, DeviceId>,
+    revoked: BTreeSet<DeviceId>,
+    /// Everything typed, in order.
+    pub typed: Vec<TypedEdit>,
+    canaries: BTreeMap<u32, DocId>,
+}
+
+/// A statement of the model that the machines contradicted.
+pub type Violation = String;
+
+macro_rules! hold {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition { return Err(format!($($message)*)); }
+    };
+}
+
+impl Model {
+    /// Learns one committed ledger event and says whether it was legal (SIM-6).
+    pub fn fold(&mut self, event: &LedgerEvent) -> Result<(), Violation> {
+        hold!(event.seq >= self.last_seq, "event {:?} committed after {:?}", event.seq, self.last_seq);
+        self.last_seq = event.seq;
+        match &event.kind {
+            EventKind::PersonSet { person } => {
+                let owns = self.customers.values().any(|customer| customer.owner == person.id);
+                hold!(person.active || !owns, "{:?} was disabled while owning customers (R4)", person.id);
+                self.people.insert(person.id, person.clone());
+            }
+            EventKind::TeamSet { .. } => {}
+            EventKind::CustomerRegistered { customer, first_recorder, provisional, .. } => {
+                hold!(self.provisional.insert(provisional.clone()), "provisional number {provisional} given twice");
+                let record =
+                    Customer { owner: *first_recorder, owners: BTreeSet::from([*first_recorder]), code: None };
+                let before = self.customers.insert(*customer, record);
+                hold!(before.is_none(), "{customer:?} registered twice (R1)");
+                hold!(event.scope == Scope::Customer(*customer), "registration outside its customer's scope");
+            }
+            EventKind::CustomerAccepted { customer, code } => {
+                hold!(self.codes.insert(code.clone()), "code {code} given twice (R2)");
+                let record = self.customers.get_mut(customer).ok_or("accepted before it was registered")?;
+                hold!(record.code.is_none(), "{customer:?} accepted twice");
+                record.code = Some(code.clone());
+                self.learn_request(event)?;
+            }
+            EventKind::CustomerTransferred { customer, from, to, .. } => {
+                let to_is_rep = self.people.get(to).is_some_and(|person| person.active && person.role == Role::Rep);
+                hold!(to_is_rep, "{customer:?} given to somebody who is no active rep (R4)");
+                let record = self.customers.get_mut(customer).ok_or("transferred before it was registered")?;
+                hold!(record.owner == *from, "{customer:?} transferred from {from:?}, but {:?} owns it", record.owner);
+                record.owner = *to;
+                record.owners.insert(*to);
+                self.learn_request(event)?;
+            }
+            EventKind::LateWorkArrived { late } => {
+                self.held.insert(event.seq, late.state);
+                let former = self.customers.get(&late.customer).is_some_and(|c| c.owners.contains(&late.person));
+                hold!(former, "late work of somebody who never owned {:?}", late.customer);
+            }
+            EventKind::LateWorkSettled { late, state } => {
+                let before = self.held.insert(*late, *state);
+                hold!(before == Some(LateState::Held), "late work {late:?} settled from {before:?}");
+                hold!(matches!(state, LateState::Applied | LateState::Dismissed), "settled as {state:?}");
+                self.learn_request(event)?;
+            }
+            EventKind::Notice { .. } => {
+                hold!(matches!(event.scope, Scope::Person(_)), "a notice outside a person's scope");
+            }
+        }
+        Ok(())
+    }
+
+    /// A request takes effect once, however often it is sent (SIM-11).
+    fn learn_request(&mut self, event: &LedgerEvent) -> Result<(), Violation> {
+        match event.request {
+            Some(request) if !self.requests.insert(request) => Err(format!("request {request:?} took effect twice")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a person may read a scope now, by the ledger as committed (SIM-4).
+    pub fn may_read(&self, person: PersonId, scope: Scope) -> bool {
+        let Some(person) = self.people.get(&person).filter(|person| person.active) else { return false };
+        match scope {
+            Scope::Organisation => true,
+            Scope::Person(id) => id == person.id,
+            Scope::Customer(customer) => {
+                let Some(record) = self.customers.get(&customer) else { return false };
+                let owner_team = self.people.get(&record.owner).and_then(|owner| owner.team);
+                match person.role {
+                    Role::Rep => record.owner == person.id,
+                    Role::Assistant | Role::Admin => true,
+                    Role::Manager => person.team.is_none() || person.team == owner_team,
+                }
+            }
+        }
+    }
+
+    /// Learns of a person before the world begins.
+    pub fn hire(&mut self, person: Person) {
+        self.people.insert(person.id, person);
+    }
+
+    /// A person as last committed.
+    pub fn person(&self, id: PersonId) -> Option<&Person> {
+        self.people.get(&id)
+    }
+
+    /// Every active rep but the stranger, whom nobody trusts with a customer.
+    pub fn active_reps(&self) -> Vec<PersonId> {
+        let is_rep = |person: &&Person| person.active && person.role == Role::Rep && person.name != "stranger";
+        self.people.values().filter(is_rep).map(|person| person.id).collect()
+    }
+
+    /// Whether somebody owns customers.
+    pub fn owns_customers(&self, person: PersonId) -> bool {
+        self.customers.values().any(|customer| customer.owner == person)
+    }
+
+    /// A customer's record.
+    pub fn customer(&self, id: DocId) -> Option<&Customer> {
+        self.customers.get(&id)
+    }
+
+    /// Every registered customer.
+    pub fn customers(&self) -> impl Iterator<Item = (&DocId, &Customer)> {
+        self.customers.iter()
+    }
+
+    /// Learns that the server acknowledged a change (SIM-1).
+    pub fn acknowledge(&mut self, hash: ChangeHash, doc: DocId, device: DeviceId) {
+        self.acknowledged.entry(hash).or_insert((doc, device));
+    }
+
+    /// Every acknowledged change with its document and the device that first got the acknowledgement.
+    pub fn acknowledged(&self) -> &BTreeMap<ChangeHash, (DocId, DeviceId)> {
+        &self.acknowledged
+    }
+
+    /// The server was set back to an older copy: what was acknowledged since is only as safe as the phone
+    /// that holds it, and what the ledger decided since is gone.
+    pub fn set_back(&mut self, older: &Model) {
+        let typed = std::mem::take(&mut self.typed);
+        let canaries = std::mem::take(&mut self.canaries);
+        let revoked = std::mem::take(&mut self.revoked);
+        *self = older.clone();
+        self.typed = typed;
+        self.canaries = canaries;
+        self.revoked = revoked;
+    }
+
+    /// Learns that a change by an actor was merged from a device; an actor belongs to one device (SIM-7).
+    pub fn attribute(&mut self, actor: ActorId, device: DeviceId) -> Result<(), Violation> {
+        let owner = *self.actors.entry(actor).or_insert(device);
+        hold!(owner == device, "actor {actor:?} of {owner:?} merged from {device:?}");
+        Ok(())
+    }
+
+    /// Learns that a device was revoked.
+    pub fn revoke(&mut self, device: DeviceId) {
+        self.revoked.insert(device);
+    }
+
+    /// Whether a device was revoked.
+    pub fn is_revoked(&self, device: DeviceId) -> bool {
+        self.revoked.contains(&device)
+    }
+
+    /// Draws the canary of a new customer: a text that must never reach a person without a grant.
+    pub fn canary(&mut self, customer: DocId) -> String {
+        let number = self.canaries.len() as u32;
+        self.canaries.insert(number, customer);
+        format!("canary{number:04}")
+    }
+
+    /// The canary of a customer that a person of this world created.
+    pub fn canary_of(&self, customer: DocId) -> Option<String> {
+        let (number, _) = self.canaries.iter().find(|(_, id)| **id == customer)?;
+        Some(format!("canary{number:04}"))
+    }
+
+    /// The customers whose canaries sing in these bytes.
+    pub fn canaries_in(&self, bytes: &[u8]) -> BTreeSet<DocId> {
+        memchr::memmem::find_iter(bytes, "canary")
+            .filter_map(|at| std::str::from_utf8(bytes.get(at + 6..at + 10)?).ok()?.parse::<u32>().ok())
+            .filter_map(|number| self.canaries.get(&number).copied())
+            .collect()
+    }
+
+    /// A new text that occurs nowhere else, spelled without the letter that the text it is appended to ends
+    /// with, so that the difference between the two is exactly the token.
+    pub fn token(&self, after: Option<char>) -> String {
+        let alphabet = if after.is_some_and(|last| ('a'..='j').contains(&last)) { b'k' } else { b'a' };
+        let digits = format!("{:07}", self.typed.len());
+        digits.bytes().map(|digit| char::from(alphabet + digit - b'0')).collect()
+    }
+}

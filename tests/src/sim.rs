@@ -1,0 +1,169 @@
+//! Runs worlds: one seed with its whole story, or many seeds over threads. Prints the seed first and last,
+//! so that a failure can be told again by anybody.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::fault::FaultCounts;
+use crate::model::Violation;
+use crate::world::World;
+
+/// Lines of the story printed with a failure.
+const STORY_LINES: usize = 160;
+
+/// What a run that found nothing wrong did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Worlds lived through.
+    pub worlds: u64,
+    /// What went wrong in them.
+    pub faults: FaultCounts,
+    /// Edits typed.
+    pub edits: u64,
+    /// Changes acknowledged.
+    pub acknowledged: u64,
+    /// Edits and commands that a phone refused at once.
+    pub refused_at_once: u64,
+    /// Events carried out.
+    pub steps: u64,
+}
+
+impl Report {
+    fn add(&mut self, other: &Report) {
+        self.worlds += other.worlds;
+        self.faults.add(&other.faults);
+        self.edits += other.edits;
+        self.acknowledged += other.acknowledged;
+        self.refused_at_once += other.refused_at_once;
+        self.steps += other.steps;
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} worlds, {} steps, {} edits typed ({} refused at once), {} changes acknowledged",
+            self.worlds, self.steps, self.edits, self.refused_at_once, self.acknowledged
+        )?;
+        write!(f, "{}", self.faults)
+    }
+}
+
+/// A world in which something was not as it must be.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The world's seed.
+    pub seed: u64,
+    /// What was wrong.
+    pub violation: Violation,
+    /// The story.
+    pub story: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}", self.seed)?;
+        let end = self.story.len().saturating_sub(STORY_LINES);
+        self.story[end..].iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        writeln!(f, "\n{}", self.violation)?;
+        write!(f, "seed {}; tell it again with: cargo xtask sim {}", self.seed, self.seed)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Lives one world. Quiet unless it fails; then it is lived again with its story told.
+///
+/// # Errors
+/// The first violation of an invariant.
+pub fn run(seed: u64) -> Result<Report, Failure> {
+    match live(seed, false) {
+        Ok(world) => Ok(report(&world)),
+        Err(_) => match tell(seed) {
+            Err(failure) => Err(failure),
+            Ok(_) => Err(Failure {
+                seed,
+                violation: "failed once and not again: something in the world is not drawn from its seed".to_owned(),
+                story: Vec::new(),
+            }),
+        },
+    }
+}
+
+/// Lives one world and keeps its story.
+///
+/// # Errors
+/// The first violation of an invariant, with the end of the story.
+pub fn tell(seed: u64) -> Result<(Report, Vec<String>), Failure> {
+    match live(seed, true) {
+        Ok(world) => Ok((report(&world), world.trace.last(usize::MAX))),
+        Err((violation, story)) => Err(Failure { seed, violation, story }),
+    }
+}
+
+fn live(seed: u64, telling: bool) -> Result<Box<World>, (Violation, Vec<String>)> {
+    let mut world = Box::new(World::new(seed, telling).map_err(|violation| (violation, Vec::new()))?);
+    // A panic is a bug of a machine, found by this seed like any other violation.
+    let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.live()));
+    match lived {
+        Ok(Ok(())) => Ok(world),
+        Ok(Err(violation)) => Err((violation, world.trace.last(usize::MAX))),
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().cloned();
+            let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
+            let violation = format!("a machine panicked: {}", words.unwrap_or_default());
+            Err((violation, world.trace.last(usize::MAX)))
+        }
+    }
+}
+
+fn report(world: &World) -> Report {
+    Report {
+        worlds: 1,
+        faults: world.faults.clone(),
+        edits: world.model.typed.len() as u64,
+        acknowledged: world.model.acknowledged().len() as u64,
+        refused_at_once: world.refused_at_once,
+        steps: world.steps,
+    }
+}
+
+/// Lives the worlds of `count` seeds from `first` on, over as many threads as there are processors.
+///
+/// # Errors
+/// The violation of the lowest seed found; the other threads stop after their world.
+pub fn run_many(first: u64, count: u64) -> Result<Report, Box<Failure>> {
+    let next = AtomicU64::new(0);
+    let stopped = AtomicBool::new(false);
+    let total = Mutex::new(Report::default());
+    let failure: Mutex<Option<Box<Failure>>> = Mutex::new(None);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !stopped.load(Ordering::Relaxed) {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    match run(first + number) {
+                        Ok(report) => total.lock().expect("no thread panics with it").add(&report),
+                        Err(found) => {
+                            stopped.store(true, Ordering::Relaxed);
+                            let mut failure = failure.lock().expect("no thread panics with it");
+                            if failure.as_ref().is_none_or(|other| found.seed < other.seed) {
+                                *failure = Some(Box::new(found));
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    match failure.into_inner().expect("no thread panics with it") {
+        Some(failure) => Err(failure),
+        None => Ok(total.into_inner().expect("no thread panics with it")),
+    }
+}

@@ -1,0 +1,277 @@
+//! The invariants, checked over a world at rest (and, where said, at every step by its drivers). Each
+//! names its rule in `docs/spec.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use server::store::{Lookup, Store};
+use shared::document::Document;
+use shared::id::{ChangeHash, DocId, Scope, Seq};
+use shared::view::{Answer, Query};
+
+use crate::fault::Fault;
+use crate::model::{Model, Violation};
+use crate::world::World;
+use crate::world::disk::contains;
+
+/// Every text that the server has ever put on disk in a change, merged or held.
+pub struct StoredTokens(Vec<u8>);
+
+impl StoredTokens {
+    /// Whether a token is among them.
+    pub fn holds(&self, token: &str) -> bool {
+        contains(&self.0, token.as_bytes())
+    }
+}
+
+fn failed(what: &str) -> impl Fn(server::store::StoreFailure) -> Violation + '_ {
+    move |failure| format!("reading {what} failed: {failure}")
+}
+
+/// The first position of a walk and the last.
+const BEGINNING: Seq = Seq(0);
+const END: Seq = Seq(i64::MAX as u64);
+
+impl World {
+    /// Reads everything typed that reached the server's disk.
+    pub fn stored_tokens(&self) -> StoredTokens {
+        self.read_stored_tokens().expect("an in-memory database can be read")
+    }
+
+    fn read_stored_tokens(&self) -> Result<StoredTokens, server::store::StoreFailure> {
+        let store = self.server.store();
+        let lookup = store.lookup();
+        let mut all = Vec::new();
+        for doc in lookup.document_ids(None, usize::MAX >> 1)? {
+            for (_, bytes) in lookup.changes(doc, BEGINNING, END)? {
+                all.extend_from_slice(&bytes);
+            }
+        }
+        for event in lookup.events_all(BEGINNING, usize::MAX >> 1)? {
+            for held in lookup.held_of(event.seq)? {
+                all.extend_from_slice(&held.bytes);
+            }
+        }
+        Ok(StoredTokens(all))
+    }
+
+    /// Checks everything that must be true of a world at rest.
+    pub fn check_everything(&mut self) -> Result<(), Violation> {
+        self.check_log()?;
+        self.check_ledger()?;
+        self.check_acknowledged()?;
+        self.check_phones()?;
+        self.check_nothing_typed_is_lost()?;
+        self.check_repetition_changes_nothing()
+    }
+
+    /// The log alone rebuilds every document, each change has its dependencies and one attribution, and its
+    /// actor belongs to the device that pushed it (SIM-2, SIM-7, SIM-10).
+    fn check_log(&mut self) -> Result<(), Violation> {
+        let store = self.server.store();
+        let lookup = store.lookup();
+        let mut actors = BTreeMap::new();
+        for doc in lookup.document_ids(None, usize::MAX >> 1).map_err(failed("documents"))? {
+            let row = lookup.document(doc).map_err(failed("a document"))?.ok_or("a listed document is not there")?;
+            let changes = lookup.changes(doc, BEGINNING, END).map_err(failed("changes"))?;
+            let saved = lookup.snapshot(doc).map_err(failed("a snapshot"))?;
+            let mut rebuilt = Document::empty();
+            for (change, bytes) in &changes {
+                let header = shared::wire::parse(bytes).map_err(|r| format!("a stored change is malformed: {r:?}"))?;
+                if (header.hash, header.actor, header.seq) != (change.hash, change.actor, change.actor_seq) {
+                    return Err(format!("the row of {:?} says something else than its bytes", change.hash));
+                }
+                let owner = *actors.entry(change.actor).or_insert((change.device, change.person));
+                if owner != (change.device, change.person) {
+                    return Err(format!("{:?} of {owner:?} was merged from {:?} (I7)", change.actor, change.device));
+                }
+                let registered = lookup.actor(change.actor).map_err(failed("an actor"))?;
+                if registered != Some(owner) {
+                    return Err(format!("{:?} is registered for {registered:?} (I7)", change.actor));
+                }
+                if let Some(author) = header.author
+                    && author != change.person
+                {
+                    return Err(format!("{:?} is signed by another than it is attributed to", change.hash));
+                }
+                rebuilt.apply(&[bytes]).map_err(|e| format!("the log of {doc:?} has a hole (I10): {e}"))?;
+            }
+            if rebuilt.heads() != row.heads {
+                return Err(format!("the heads of {doc:?} are not those of its log (I2)"));
+            }
+            if let Some(saved) = saved {
+                let mut loaded = Document::load(&saved).map_err(|e| format!("the snapshot of {doc:?} is dead: {e}"))?;
+                if loaded.heads() != row.heads {
+                    return Err(format!("the snapshot of {doc:?} is not its log (I2)"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ledger's tables are the fold of its events, codes are unique, every customer has one owner (SIM-6).
+    fn check_ledger(&mut self) -> Result<(), Violation> {
+        let store = self.server.store();
+        let lookup = store.lookup();
+        let mut again = Model::default();
+        for event in lookup.events_all(BEGINNING, usize::MAX >> 1).map_err(failed("events"))? {
+            again.fold(&event)?;
+        }
+        for (id, customer) in again.customers() {
+            let record = lookup.customer(*id).map_err(failed("a customer"))?;
+            let record = record.ok_or_else(|| format!("{id:?} is in the events and not in the tables (I6)"))?;
+            if record.owner() != customer.owner || record.code != customer.code {
+                return Err(format!("the record of {id:?} is not the fold of its events (I6)"));
+            }
+            let learned = self.model.customer(*id).ok_or_else(|| format!("{id:?} was committed behind our back"))?;
+            if learned.owner != customer.owner || learned.code != customer.code {
+                return Err(format!("{id:?} is not as it was committed (I6)"));
+            }
+        }
+        if again.customers().count() != self.model.customers().count() {
+            return Err("a committed customer is gone (I6)".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Every acknowledged change is in the log, merged or held (SIM-1).
+    fn check_acknowledged(&self) -> Result<(), Violation> {
+        let store = self.server.store();
+        let lookup = store.lookup();
+        for (hash, (doc, device)) in self.model.acknowledged() {
+            let merged = lookup.change(*doc, hash).map_err(failed("a change"))?.is_some();
+            if !merged && lookup.held_change(*doc, hash).map_err(failed("a held change"))?.is_none() {
+                return Err(format!("{hash:?} of {doc:?}, acknowledged to {device:?}, is gone (I1)"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every document that a person may read, with its heads.
+    fn readable(&self, phone: usize) -> Result<BTreeMap<DocId, (Scope, Vec<ChangeHash>)>, Violation> {
+        let store = self.server.store();
+        let lookup = store.lookup();
+        let mut readable = BTreeMap::new();
+        for doc in lookup.document_ids(None, usize::MAX >> 1).map_err(failed("documents"))? {
+            let row = lookup.document(doc).map_err(failed("a document"))?.ok_or("a listed document is not there")?;
+            if self.model.may_read(self.phones[phone].person, row.scope) {
+                readable.insert(doc, (row.scope, row.heads));
+            }
+        }
+        Ok(readable)
+    }
+
+    /// Phones hold exactly what their people may read, with the server's heads, show the same values for it,
+    /// and have nothing left to send (SIM-3, SIM-8).
+    fn check_phones(&mut self) -> Result<(), Violation> {
+        let mut shown: BTreeMap<DocId, (usize, serde_json::Value)> = BTreeMap::new();
+        for phone in 0..self.phones.len() {
+            if self.phones[phone].retired || self.refuses_login(phone).is_some() {
+                continue;
+            }
+            let readable = self.readable(phone)?;
+            let client = self.phones[phone].client.as_mut().ok_or("a phone is off in a healed world")?;
+            let held: BTreeMap<DocId, Vec<ChangeHash>> = client.document_heads().into_iter().collect();
+            for (doc, (scope, heads)) in &readable {
+                match held.get(doc) {
+                    None => return Err(format!("phone {phone} lacks {doc:?} of {scope:?} (I3)")),
+                    Some(mine) if mine != heads => {
+                        return Err(format!("phone {phone} holds {doc:?} at {mine:?}, the server at {heads:?} (I3)"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            if let Some(doc) = held.keys().find(|doc| !readable.contains_key(*doc)) {
+                // What the server refused may stay on the phone that typed it until its person has dealt with it.
+                if !self.is_document_of_refused_work(phone, *doc) {
+                    return Err(format!("phone {phone} still holds {doc:?} without a grant (I3)"));
+                }
+            }
+            let status = self.status(phone).ok_or("a phone is off in a healed world")?;
+            if status.pending.edits != 0 || status.saving != 0 {
+                return Err(format!("phone {phone} is at rest with work left (I8): {status:?}"));
+            }
+            for customer in readable.values().filter_map(|(scope, _)| scope.customer()).collect::<BTreeSet<_>>() {
+                let values = self.values_of(phone, customer)?;
+                match shown.get(&customer) {
+                    None => {
+                        shown.insert(customer, (phone, values));
+                    }
+                    Some((other, theirs)) if *theirs != values => {
+                        return Err(format!(
+                            "phones {other} and {phone} show {customer:?} differently (I3):\n{theirs:#}\n{values:#}"
+                        ));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_document_of_refused_work(&mut self, phone: usize, doc: DocId) -> bool {
+        match self.query(phone, &Query::Refused) {
+            Some(Answer::Refused(refused)) => refused.iter().any(|view| view.edit.doc() == doc),
+            _ => false,
+        }
+    }
+
+    /// What everybody with a right to a customer must see alike.
+    fn values_of(&mut self, phone: usize, customer: DocId) -> Result<serde_json::Value, Violation> {
+        let Some(Answer::Customer(Some(card))) = self.query(phone, &Query::Customer { id: customer }) else {
+            return Ok(serde_json::Value::Null);
+        };
+        let Some(Answer::Timeline(entries)) = self.query(phone, &Query::Timeline { customer }) else {
+            return Err(format!("phone {phone} does not show the timeline of {customer:?}"));
+        };
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                serde_json::json!([
+                    entry.kind, entry.id, entry.at, entry.recorded_at, entry.received_at, entry.person, entry.text,
+                    entry.marks, entry.details
+                ])
+            })
+            .collect();
+        Ok(serde_json::json!({
+            "name": card.row.name,
+            "code": card.row.code,
+            "provisional": card.row.provisional,
+            "owner": card.row.owner,
+            "fields": card.fields,
+            "phones": card.phones,
+            "records": card.records,
+            "clashes": card.clashes,
+            "owners": card.owners,
+            "timeline": entries,
+        }))
+    }
+
+    /// Everything typed and saved is on the server, or its author still sees it as refused or unsent
+    /// (SIM-9).
+    fn check_nothing_typed_is_lost(&mut self) -> Result<(), Violation> {
+        let stored = self.stored_tokens();
+        for index in 0..self.model.typed.len() {
+            let edit = self.model.typed[index].clone();
+            if !edit.expected || stored.holds(&edit.token) {
+                continue;
+            }
+            let phone = edit.phone;
+            let Some(Answer::Refused(refused)) = self.query(phone, &Query::Refused) else {
+                return Err(format!("phone {phone} is off in a healed world"));
+            };
+            let words = serde_json::to_string(&refused).expect("a view is plain data");
+            // Of work that a restored server lost and then refused, the phone has kept the bytes, not the words.
+            let has_bytes = refused.iter().any(|view| view.edit.doc() == edit.doc)
+                && self.phones[phone].disk.holds(edit.token.as_bytes());
+            let is_refused = words.contains(&edit.token) || has_bytes;
+            let has_work = self.status(phone).is_some_and(|status| status.pending.edits > 0);
+            let is_unsent = has_work && self.phones[phone].disk.holds(edit.token.as_bytes());
+            if is_refused {
+                self.faults.count(Fault::EditRefused);
+            } else if !is_unsent {
+                return Err(format!("what was typed on phone {phone} is lost: {edit:?} (SIM-9)"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,404 @@
+//! A phone of the simulated world: the client machine on a disk, a clock and a connection that may all
+//! fail. This is a driver like the browser's worker; it decides nothing that a driver would not.
+
+use shared::client::{Client, Disconnect, Output, Profile};
+use shared::id::{DeviceId, PersonId};
+use shared::protocol::{ClientFrame, PushItem, decode_client_frame};
+use shared::view::{Answer, Link, Query, StatusView};
+
+use crate::fault::Fault;
+use crate::model::Violation;
+use crate::world::clock::Clock;
+use crate::world::disk::{Disk, Rows};
+use crate::world::network::Direction;
+use crate::world::{Event, World};
+
+/// One phone.
+pub struct Phone {
+    /// Its person.
+    pub person: PersonId,
+    /// This installation.
+    pub device: DeviceId,
+    /// What a login answers.
+    pub profile: Profile,
+    /// The machine; none while the phone is off.
+    pub client: Option<Client>,
+    /// Its disk.
+    pub disk: Disk,
+    /// Its clocks.
+    pub clock: Clock,
+    /// How often it was started; an event of an earlier run concerns nobody.
+    pub starts: u64,
+    /// The connection that it believes to have.
+    pub connection: Option<u64>,
+    /// Whether a dial is under way.
+    pub dialling: bool,
+    /// Whether it has signal.
+    pub online: bool,
+    /// An older copy of its disk, with the model's number of typed edits then.
+    pub backup: Option<Rows>,
+    /// Whether the person has thrown it away: it stays off.
+    pub retired: bool,
+}
+
+impl Phone {
+    /// A phone with an empty disk, switched off.
+    pub fn new(profile: Profile, clock: Clock) -> Self {
+        Self {
+            person: profile.person.id,
+            device: profile.device,
+            profile,
+            client: None,
+            disk: Disk::default(),
+            clock,
+            starts: 0,
+            connection: None,
+            dialling: false,
+            online: true,
+            backup: None,
+            retired: false,
+        }
+    }
+}
+
+impl World {
+    /// Asks a phone's machine.
+    pub fn query(&mut self, phone: usize, query: &Query) -> Option<Answer> {
+        let now_ms = self.now_ms;
+        let phone = &mut self.phones[phone];
+        let now = phone.clock.now(now_ms);
+        phone.client.as_mut().map(|client| client.query(now, query))
+    }
+
+    /// What a phone says of itself; none while it is off.
+    pub fn status(&mut self, phone: usize) -> Option<StatusView> {
+        match self.query(phone, &Query::Status)? {
+            Answer::Status(status) => Some(status),
+            other => panic!("a question for the status was answered with {other:?}"),
+        }
+    }
+
+    /// Switches a phone on.
+    pub fn boot(&mut self, index: usize) -> Result<(), Violation> {
+        let entropy = self.dice.entropy();
+        let phone = &mut self.phones[index];
+        if phone.client.is_some() || phone.retired {
+            return Ok(());
+        }
+        phone.starts += 1;
+        phone.dialling = false;
+        phone.clock.restart(self.now_ms, &mut self.dice);
+        if phone.clock.is_wrong_by_days() {
+            self.faults.count(Fault::ClockWrong);
+        }
+        let now = phone.clock.now(self.now_ms);
+        let client = Client::open(now, entropy, phone.disk.to_rows());
+        let mut client = client.map_err(|failure| format!("phone {index} cannot be opened again: {failure}"))?;
+        if client.profile().is_none() {
+            client.handle_login(now, phone.profile.clone());
+        }
+        phone.client = Some(client);
+        self.note(|| format!("phone {index} starts"));
+        self.drain_phone(index)
+    }
+
+    /// People whose phone asks for a login, and who may log in, do.
+    pub fn log_in_where_asked(&mut self) -> Result<(), Violation> {
+        for index in 0..self.phones.len() {
+            let asked = self.status(index).is_some_and(|s| matches!(s.link, Link::LoginNeeded | Link::Revoked));
+            if asked && self.refuses_login(index).is_none() {
+                self.note(|| format!("phone {index} is logged in again"));
+                let profile = self.phones[index].profile.clone();
+                self.with_client(index, |client, now| client.handle_login(now, profile))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a running machine an input and carries out what it wants.
+    pub fn with_client<T>(
+        &mut self,
+        index: usize,
+        input: impl FnOnce(&mut Client, shared::time::Now) -> T,
+    ) -> Result<Option<T>, Violation> {
+        let phone = &mut self.phones[index];
+        let now = phone.clock.now(self.now_ms);
+        let Some(client) = phone.client.as_mut() else { return Ok(None) };
+        let value = input(client, now);
+        self.drain_phone(index)?;
+        Ok(Some(value))
+    }
+
+    fn drain_phone(&mut self, index: usize) -> Result<(), Violation> {
+        for _ in 0..10_000 {
+            let phone = &mut self.phones[index];
+            let Some(client) = phone.client.as_mut() else { return Ok(()) };
+            let Some(output) = client.poll_output() else { return Ok(()) };
+            if !self.healed && self.dice.permille(self.climate.phone_crash_permille) {
+                self.crash_phone(index);
+                return Ok(());
+            }
+            self.carry_out(index, output)?;
+        }
+        Err(format!("phone {index} wants something without end"))
+    }
+
+    fn carry_out(&mut self, index: usize, output: Output) -> Result<(), Violation> {
+        let starts = self.phones[index].starts;
+        match output {
+            Output::Store(write) => {
+                self.note(|| {
+                    let puts: Vec<_> = write.puts.iter().map(|(key, _)| key.as_str()).collect();
+                    format!("phone {index} stores {puts:?} deletes {:?}", write.deletes)
+                });
+                self.phones[index].disk.begin(write);
+                let fails = !self.healed && self.dice.permille(self.climate.write_fails_permille);
+                let delay = self.dice.between(1, 30) as i64;
+                self.later(delay, Event::Stored { phone: index, starts, fails });
+            }
+            Output::Send(frame) => {
+                self.check_sent(index, &frame)?;
+                if let Some(connection) = self.phones[index].connection {
+                    self.put_on_wire(connection, Direction::Up, frame);
+                }
+            }
+            Output::Dial => {
+                if !std::mem::replace(&mut self.phones[index].dialling, true) {
+                    let delay = self.dice.between(1, 200) as i64;
+                    self.later(delay, Event::Dialled { phone: index, starts });
+                }
+            }
+            Output::HangUp => {
+                if let Some(id) = self.phones[index].connection.take() {
+                    self.note(|| format!("phone {index} hangs up {id}"));
+                    let now_ms = self.now_ms;
+                    if let Some(connection) = self.connections.get_mut(&id) {
+                        connection.phone_open = false;
+                        connection.close(Direction::Up, now_ms);
+                    }
+                    self.expect_arrivals(id);
+                }
+            }
+            Output::Changed => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing is sent that a crash of this phone could still lose (SIM-13).
+    fn check_sent(&mut self, index: usize, frame: &[u8]) -> Result<(), Violation> {
+        let frame = decode_client_frame(frame).map_err(|error| format!("phone {index} sends nonsense: {error}"))?;
+        self.note(|| format!("phone {index} sends {}", crate::world::trace::client_frame(&frame)));
+        let ClientFrame::Push(push) = frame else { return Ok(()) };
+        let disk = &self.phones[index].disk;
+        for item in &push.items {
+            let durable = match item {
+                PushItem::Change { change, .. } => disk.holds(change.as_slice()),
+                PushItem::Request { id, .. } => {
+                    disk.holds(id.as_bytes())
+                        || disk.holds(id.to_string().as_bytes())
+                        || disk.rows().keys().any(|key| key.contains(&id.to_string()))
+                }
+                PushItem::Release { .. } => true,
+            };
+            if !durable {
+                return Err(format!("phone {index} sends before its disk has confirmed: {item:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A write of a phone has come to its end.
+    pub fn stored(&mut self, index: usize, starts: u64, fails: bool) -> Result<(), Violation> {
+        if self.phones[index].starts != starts || self.phones[index].client.is_none() {
+            return Ok(());
+        }
+        if fails {
+            self.faults.count(Fault::PhoneWriteFailed);
+            for id in self.phones[index].disk.fail() {
+                self.note(|| format!("phone {index} cannot store"));
+                self.with_client(index, |client, now| client.handle_store_failed(now, id))?;
+            }
+            return Ok(());
+        }
+        let Some(id) = self.phones[index].disk.complete() else { return Ok(()) };
+        self.mark_saved(index);
+        self.with_client(index, |client, now| client.handle_stored(now, id))?;
+        Ok(())
+    }
+
+    /// Edits whose words are on the phone's disk are saved: from here on they may not be lost.
+    pub fn mark_saved(&mut self, index: usize) {
+        let disk = &self.phones[index].disk;
+        for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected && !edit.saved) {
+            edit.saved = disk.holds(edit.token.as_bytes());
+        }
+    }
+
+    /// A dial has come to its end.
+    pub fn dialled(&mut self, index: usize, starts: u64) -> Result<(), Violation> {
+        let phone = &mut self.phones[index];
+        if phone.starts != starts || phone.client.is_none() {
+            return Ok(());
+        }
+        phone.dialling = false;
+        if let Some(why) = self.refuses_login(index) {
+            self.with_client(index, |client, now| client.handle_disconnected(now, why))?;
+            return Ok(());
+        }
+        let fails = !self.phones[index].online
+            || !self.server_is_up()
+            || (!self.healed && self.dice.permille(self.weather.dial_fails_permille));
+        if fails {
+            self.faults.count(Fault::DialFailed);
+            self.with_client(index, |client, now| client.handle_disconnected(now, Disconnect::Lost))?;
+            return Ok(());
+        }
+        let id = self.open_connection(index);
+        self.phones[index].connection = Some(id);
+        self.note(|| format!("phone {index} connects as {id}"));
+        let ticket = self.ticket(index);
+        self.with_client(index, |client, now| client.handle_connected(now, Some(ticket)))?;
+        Ok(())
+    }
+
+    /// A frame or the end of a connection reaches its phone.
+    pub fn arrive_at_phone(&mut self, id: u64, frame: Option<Vec<u8>>) -> Result<(), Violation> {
+        let Some(index) = self.connections.get(&id).filter(|connection| connection.phone_open).map(|c| c.phone) else {
+            return Ok(());
+        };
+        if self.phones[index].connection != Some(id) {
+            return Ok(());
+        }
+        match frame {
+            Some(frame) => {
+                self.with_client(index, |client, now| client.handle_frame(now, &frame))?;
+            }
+            None => {
+                self.lose_connection(index);
+                self.with_client(index, |client, now| client.handle_disconnected(now, Disconnect::Lost))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lose_connection(&mut self, index: usize) -> Option<u64> {
+        let id = self.phones[index].connection.take()?;
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.phone_open = false;
+        }
+        Some(id)
+    }
+
+    /// The phone loses or finds its signal.
+    pub fn set_online(&mut self, index: usize, online: bool) -> Result<(), Violation> {
+        self.phones[index].online = online;
+        self.note(|| format!("phone {index} online: {online}"));
+        if online {
+            self.with_client(index, |client, now| client.handle_nudge(now))?;
+            return Ok(());
+        }
+        self.faults.count(Fault::PhoneOffline);
+        self.cut_phone(index)
+    }
+
+    /// The phone's connection is cut.
+    pub fn cut_phone(&mut self, index: usize) -> Result<(), Violation> {
+        let Some(id) = self.phones[index].connection else { return Ok(()) };
+        self.cut_connection(id);
+        // Now and then the operating system says so at once; else the end arrives, or silence does.
+        if self.dice.permille(500) {
+            self.lose_connection(index);
+            self.with_client(index, |client, now| client.handle_disconnected(now, Disconnect::Lost))?;
+        }
+        Ok(())
+    }
+
+    /// The phone dies here and now. Of its writes under way a prefix survives.
+    pub fn crash_phone(&mut self, index: usize) {
+        self.note(|| format!("phone {index} dies"));
+        self.faults.count(Fault::PhoneCrashed);
+        self.switch_off(index);
+        let (kept, lost) = self.phones[index].disk.crash(&mut self.dice);
+        (0..kept).for_each(|_| self.faults.count(Fault::PhoneWriteKept));
+        (0..lost).for_each(|_| self.faults.count(Fault::PhoneWriteLost));
+        self.mark_saved(index);
+        for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && !edit.saved) {
+            edit.expected = false;
+        }
+        let delay = self.dice.between(10, 8_000) as i64;
+        self.later(delay, Event::Boot { phone: index });
+    }
+
+    /// The phone ends without a word to anybody.
+    pub fn switch_off(&mut self, index: usize) {
+        self.phones[index].client = None;
+        if let Some(id) = self.lose_connection(index) {
+            self.cut_connection(id);
+        }
+    }
+
+    /// Everything that was saved on this phone and that nobody else has dies with the disk's contents.
+    pub fn forgive_what_the_disk_lost(&mut self, index: usize) {
+        let stored = self.stored_tokens();
+        let disk = &self.phones[index].disk;
+        for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected) {
+            edit.expected = disk.holds(edit.token.as_bytes()) || stored.holds(&edit.token);
+        }
+    }
+
+    /// The phone is set back to an older copy of its disk, as by a restored profile.
+    pub fn restore_phone(&mut self, index: usize) {
+        let Some(rows) = self.phones[index].backup.clone() else { return };
+        self.note(|| format!("phone {index} is restored from an older copy"));
+        self.faults.count(Fault::PhoneRestored);
+        self.switch_off(index);
+        self.phones[index].disk = Disk::of(rows);
+        self.forgive_what_the_disk_lost(index);
+        self.later(10, Event::Boot { phone: index });
+    }
+
+    /// Another phone starts from a copy of this one's disk: two installations believe to be one.
+    pub fn clone_phone(&mut self, index: usize) {
+        let clone = self.phones.len();
+        self.note(|| format!("phone {index} is cloned as {clone}"));
+        self.faults.count(Fault::PhoneCloned);
+        let original = &self.phones[index];
+        let mut clone = Phone::new(original.profile.clone(), Clock::draw(&mut self.dice));
+        clone.disk = Disk::of(original.disk.rows().clone());
+        self.phones.push(clone);
+        let phone = self.phones.len() - 1;
+        self.later(10, Event::Boot { phone });
+    }
+
+    /// The browser throws everything away; the person logs in again on what is now a new installation.
+    pub fn evict_phone(&mut self, index: usize) -> Result<(), Violation> {
+        self.note(|| format!("phone {index} loses its storage"));
+        self.faults.count(Fault::PhoneEvicted);
+        self.switch_off(index);
+        self.phones[index].disk = Disk::default();
+        self.phones[index].backup = None;
+        self.forgive_what_the_disk_lost(index);
+        let device = self.register_device(self.phones[index].person)?;
+        self.phones[index].device = device;
+        self.phones[index].profile.device = device;
+        self.later(10, Event::Boot { phone: index });
+        Ok(())
+    }
+
+    /// Whether a phone that is on believes to have nothing left to do.
+    pub fn is_phone_quiet(&mut self, index: usize) -> bool {
+        let may_log_in = self.refuses_login(index).is_none();
+        let phone = &self.phones[index];
+        if phone.retired {
+            return true;
+        }
+        let Some(client) = phone.client.as_ref() else { return false };
+        if phone.disk.underway() > 0 {
+            return false;
+        }
+        if !may_log_in {
+            return true;
+        }
+        client.is_settled() && self.status(index).is_some_and(|status| status.link == Link::Live)
+    }
+}

@@ -1,0 +1,614 @@
+//! The server of the simulated world: the hub machine on an in-memory store that may fail or die around
+//! every commit, with reads and judgements that take their time. A driver like the hub's own thread; and
+//! the tap on every frame that leaves (SIM-4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use server::admission::{Admitter, InProcess, Job};
+use server::hub::feed::{PageRead, ReadRequest};
+use server::hub::{Hub, Identity, Output, SessionId, Transport};
+use server::store::{Lookup, SqliteLookup, SqliteStore, SqliteTransaction, Store, StoreFailure};
+use shared::client::Disconnect;
+use shared::id::{ChangeHash, DeviceId, DocId, Scope, Seq};
+use shared::protocol::{
+    ClientFrame, Goodbye, Item, ItemResult, Push, PushItem, ServerFrame, decode_client_frame, decode_server_frame, encode,
+};
+use shared::time::UtcMillis;
+
+use crate::fault::Fault;
+use crate::model::{Model, Violation};
+use crate::world::network::Direction;
+use crate::world::{Event, World, trace};
+
+/// What the next transaction of a store meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It becomes durable.
+    Durable,
+    /// The disk is full.
+    Fails,
+    /// The power goes before the commit.
+    DiesBefore,
+    /// The power goes after the commit, before anybody hears of it.
+    DiesAfter,
+}
+
+/// The store of the simulated server.
+pub struct SimulatedStore {
+    inner: SqliteStore,
+    fate: Fate,
+    dead: bool,
+}
+
+impl SimulatedStore {
+    fn new(inner: SqliteStore) -> Self {
+        Self { inner, fate: Fate::Durable, dead: false }
+    }
+}
+
+impl Store for SimulatedStore {
+    type Lookup<'s> = SqliteLookup<'s>;
+    type Transaction<'s> = SqliteTransaction<'s>;
+
+    fn lookup(&self) -> SqliteLookup<'_> {
+        self.inner.lookup()
+    }
+
+    fn foreign_commits(&self) -> Result<u64, StoreFailure> {
+        self.inner.foreign_commits()
+    }
+
+    fn transaction<T, E: From<StoreFailure>>(
+        &mut self,
+        body: impl FnOnce(&mut SqliteTransaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let full = || E::from(StoreFailure::File(std::io::ErrorKind::StorageFull.into()));
+        match std::mem::replace(&mut self.fate, Fate::Durable) {
+            _ if self.dead => Err(full()),
+            Fate::Durable => self.inner.transaction(body),
+            Fate::Fails => self.inner.transaction(|transaction| body(transaction).and_then(|_| Err(full()))),
+            Fate::DiesBefore => {
+                self.dead = true;
+                self.inner.transaction(|transaction| body(transaction).and_then(|_| Err(full())))
+            }
+            Fate::DiesAfter => {
+                self.dead = true;
+                self.inner.transaction(body)
+            }
+        }
+    }
+}
+
+/// What the server does beside its hub, each at its own pace.
+enum Work {
+    /// The admission worker judges.
+    Judge(Vec<Job>),
+    /// A page is read.
+    Read(Box<ReadRequest>),
+    /// A page that was read reaches the hub.
+    Page(Box<PageRead>),
+    /// A page was written to its socket.
+    Flushed(SessionId),
+}
+
+/// A session as the driver knows it.
+struct Session {
+    connection: u64,
+    identity: Identity,
+    /// What was pushed, by batch number, for judging the answers.
+    pushed: BTreeMap<u64, Vec<PushItem>>,
+}
+
+/// An older copy of the store.
+pub struct Backup {
+    /// The copy.
+    pub connection: rusqlite::Connection,
+    /// What was true then.
+    pub model: Model,
+}
+
+/// The server.
+pub struct Server {
+    hub: Option<Hub<SimulatedStore>>,
+    store: Option<SimulatedStore>,
+    sessions: BTreeMap<SessionId, Session>,
+    of_connection: BTreeMap<u64, SessionId>,
+    last_session: u64,
+    starts: u64,
+    work: Vec<Work>,
+    learned: Seq,
+    /// The last backup.
+    pub backup: Option<Backup>,
+}
+
+const BROKEN: &str = "an in-memory database can be read";
+
+impl Server {
+    /// A server that is off, with an empty store.
+    pub fn new(dice: &mut crate::dice::Dice, _model: &mut Model) -> Result<Self, Violation> {
+        let store = SqliteStore::in_memory(dice.entropy().incarnation_id()).map_err(|failure| failure.to_string())?;
+        Ok(Self {
+            hub: None,
+            store: Some(SimulatedStore::new(store)),
+            sessions: BTreeMap::new(),
+            of_connection: BTreeMap::new(),
+            last_session: 0,
+            starts: 0,
+            work: Vec::new(),
+            learned: Seq(0),
+            backup: None,
+        })
+    }
+
+    /// The store, whether the server is on or off.
+    pub fn store(&self) -> &SimulatedStore {
+        match (&self.hub, &self.store) {
+            (Some(hub), _) => hub.store(),
+            (None, Some(store)) => store,
+            (None, None) => unreachable!("the store is with the hub or with us"),
+        }
+    }
+
+    /// The database, for a backup.
+    pub fn connection(&mut self) -> &rusqlite::Connection {
+        let store = match (&mut self.hub, &mut self.store) {
+            (Some(hub), _) => hub.store_mut(),
+            (None, Some(store)) => store,
+            (None, None) => unreachable!("the store is with the hub or with us"),
+        };
+        store.inner.connection()
+    }
+
+    /// The store of a server that is off.
+    pub fn idle_store(&mut self) -> &mut SimulatedStore {
+        self.store.as_mut().expect("the server is off")
+    }
+
+    /// Another disk takes the place of the one of a server that is off.
+    pub fn replace_store(&mut self, store: SqliteStore, head: Seq) {
+        assert!(self.hub.is_none(), "the server is off");
+        self.store = Some(SimulatedStore::new(store));
+        self.learned = head;
+    }
+
+    /// Takes the store out of a hub that dies.
+    fn stop(&mut self) {
+        if let Some(hub) = self.hub.take() {
+            let mut store = hub.into_store();
+            store.fate = Fate::Durable;
+            store.dead = false;
+            self.store = Some(store);
+        }
+        self.sessions.clear();
+        self.of_connection.clear();
+        self.work.clear();
+        self.starts += 1;
+    }
+}
+
+impl World {
+    fn server_now(&self) -> UtcMillis {
+        UtcMillis(self.now_ms)
+    }
+
+    /// Whether somebody answers at the server's address.
+    pub fn server_is_up(&self) -> bool {
+        self.server.hub.is_some()
+    }
+
+    /// Why the server would give this phone no ticket.
+    pub fn refuses_login(&self, phone: usize) -> Option<Disconnect> {
+        let phone = &self.phones[phone];
+        if self.model.is_revoked(phone.device) {
+            return Some(Disconnect::Revoked);
+        }
+        let active = self.model.person(phone.person).is_some_and(|person| person.active);
+        (!active).then_some(Disconnect::LoginNeeded)
+    }
+
+    /// The ticket of a phone.
+    pub fn ticket(&self, phone: usize) -> Vec<u8> {
+        self.phones[phone].device.0.to_vec()
+    }
+
+    /// Starts the server on what its disk holds.
+    pub fn server_boot(&mut self) -> Result<(), Violation> {
+        let Some(store) = self.server.store.take() else { return Ok(()) };
+        let hub = Hub::new(store).map_err(|failure| format!("the server cannot start: {failure}"))?;
+        self.server.hub = Some(hub);
+        self.note(|| "the server starts".to_owned());
+        Ok(())
+    }
+
+    /// The server dies here and now.
+    pub fn server_crash(&mut self) {
+        if self.server.hub.is_none() {
+            return;
+        }
+        self.note(|| "the server dies".to_owned());
+        self.server.stop();
+        let connections: Vec<_> = self.connections.keys().copied().collect();
+        for id in connections {
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.server_open = false;
+                connection.cut(self.now_ms, &mut self.dice, &mut self.faults);
+            }
+            self.expect_arrivals(id);
+        }
+        let delay = self.dice.between(50, 20_000) as i64;
+        self.later(delay, Event::ServerBoot);
+    }
+
+    /// The server works and fails no more.
+    pub fn heal_server(&mut self) -> Result<(), Violation> {
+        self.server_boot()
+    }
+
+    /// Whether nothing waits inside the server.
+    pub fn is_server_quiet(&self) -> bool {
+        self.server.hub.as_ref().is_some_and(Hub::is_idle) && self.server.work.is_empty()
+    }
+
+    /// When the hub wants to be called.
+    pub fn server_timer(&self) -> Option<i64> {
+        self.server.hub.as_ref()?.poll_timeout().map(|at| at.0)
+    }
+
+    /// The hub's time has come.
+    pub fn server_timeout(&mut self) -> Result<(), Violation> {
+        self.with_hub(|hub, now| hub.handle_timeout(now)).map(|_| ())
+    }
+
+    /// Gives the hub an input and carries out what it wants; draws what the disk does to it.
+    fn with_hub<T>(
+        &mut self,
+        input: impl FnOnce(&mut Hub<SimulatedStore>, UtcMillis) -> T,
+    ) -> Result<Option<T>, Violation> {
+        let now = self.server_now();
+        let fate = self.draw_fate();
+        let Some(hub) = self.server.hub.as_mut() else { return Ok(None) };
+        hub.store_mut().fate = fate;
+        let value = input(hub, now);
+        self.drain_server()?;
+        Ok(Some(value))
+    }
+
+    /// As [`World::with_hub`], on a disk that does not fail this time.
+    pub fn with_safe_hub<T>(
+        &mut self,
+        input: impl FnOnce(&mut Hub<SimulatedStore>, UtcMillis) -> T,
+    ) -> Result<Option<T>, Violation> {
+        let now = self.server_now();
+        let Some(hub) = self.server.hub.as_mut() else { return Ok(None) };
+        let value = input(hub, now);
+        self.drain_server()?;
+        Ok(Some(value))
+    }
+
+    /// Somebody with this identity makes a connection of its own and says these frames; nobody reads the
+    /// answers but the tap.
+    pub fn speak_as(&mut self, identity: Identity, frames: Vec<Vec<u8>>) -> Result<(), Violation> {
+        self.server.last_session += 1;
+        let session = SessionId(self.server.last_session);
+        self.server.sessions.insert(session, Session { connection: 0, identity, pushed: BTreeMap::new() });
+        self.with_hub(|hub, now| hub.handle_open(now, session, identity, Transport::Live))?;
+        for frame in frames {
+            self.remember_push(session, &frame);
+            self.with_hub(|hub, now| hub.handle_frame(now, session, &frame))?;
+        }
+        Ok(())
+    }
+
+    /// Does all that waits inside the server.
+    pub fn finish_server_work(&mut self) -> Result<(), Violation> {
+        for _ in 0..10_000 {
+            if self.is_server_quiet() {
+                return Ok(());
+            }
+            let starts = self.server.starts;
+            self.server_work(starts)?;
+        }
+        Err("the hub has work without end".to_owned())
+    }
+
+    fn draw_fate(&mut self) -> Fate {
+        if self.healed {
+            return Fate::Durable;
+        }
+        if self.dice.permille(self.climate.commit_fails_permille) {
+            return Fate::Fails;
+        }
+        if self.dice.permille(self.climate.server_crash_permille) {
+            return if self.dice.permille(500) { Fate::DiesBefore } else { Fate::DiesAfter };
+        }
+        Fate::Durable
+    }
+
+    fn drain_server(&mut self) -> Result<(), Violation> {
+        for _ in 0..10_000 {
+            let now = self.server_now();
+            let Some(hub) = self.server.hub.as_mut() else { return Ok(()) };
+            let store = hub.store_mut();
+            if store.dead {
+                self.count_death()?;
+                self.server_crash();
+                return Ok(());
+            }
+            let before = store.fate;
+            let output = hub.poll_output(now);
+            let after = hub.store_mut().fate;
+            if before == Fate::Fails && after != Fate::Fails {
+                self.faults.count(Fault::ServerWriteFailed);
+            }
+            self.learn_commits()?;
+            let Some(output) = output else {
+                if let Some(hub) = self.server.hub.as_mut() {
+                    hub.store_mut().fate = Fate::Durable;
+                }
+                return Ok(());
+            };
+            if self.server.hub.as_mut().is_some_and(|hub| hub.store_mut().dead) {
+                continue;
+            }
+            self.carry_out_for_server(output)?;
+        }
+        Err("the hub wants something without end".to_owned())
+    }
+
+    fn count_death(&mut self) -> Result<(), Violation> {
+        let learned = self.server.learned;
+        self.learn_commits()?;
+        let head = self.server.store().lookup().head().expect(BROKEN);
+        let after = head > learned || self.dice.permille(0);
+        self.faults.count(if after { Fault::ServerCrashedAfterCommit } else { Fault::ServerCrashedBeforeCommit });
+        Ok(())
+    }
+
+    fn carry_out_for_server(&mut self, output: Output) -> Result<(), Violation> {
+        match output {
+            Output::Judge(jobs) => self.plan_work(Work::Judge(jobs), 8),
+            Output::Read(request) => self.plan_work(Work::Read(Box::new(request)), 8),
+            Output::Send(session, frame) => self.send_from_server(session, &frame)?,
+            Output::SendPage(session, frame) => {
+                self.send_from_server(session, &frame)?;
+                self.plan_work(Work::Flushed(session), 60);
+            }
+            Output::Close(session, why) => {
+                self.send_from_server(session, &encode(&ServerFrame::Goodbye(why)))?;
+                self.close_session(session);
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_work(&mut self, work: Work, delay_ms_max: u64) {
+        self.server.work.push(work);
+        let starts = self.server.starts;
+        let delay = self.dice.between(0, delay_ms_max) as i64;
+        self.later(delay, Event::ServerWork { starts });
+    }
+
+    /// One piece of what waits is done; which one is chance.
+    pub fn server_work(&mut self, starts: u64) -> Result<(), Violation> {
+        if self.server.starts != starts || self.server.hub.is_none() {
+            return Ok(());
+        }
+        let Some(index) = self.dice.index(self.server.work.len()) else { return Ok(()) };
+        match self.server.work.swap_remove(index) {
+            Work::Judge(jobs) => {
+                let judged = InProcess.judge(jobs);
+                self.with_hub(|hub, now| hub.handle_judged(now, judged))?;
+            }
+            Work::Read(request) => {
+                let read = request.read(&self.server.store().lookup());
+                let page = read.map_err(|failure| format!("a page cannot be read: {failure}"))?;
+                self.plan_work(Work::Page(Box::new(page)), 20);
+            }
+            Work::Page(page) => {
+                self.with_hub(|hub, now| hub.handle_page(now, *page))?;
+            }
+            Work::Flushed(session) => {
+                self.with_hub(|hub, now| hub.handle_flushed(now, session))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the model what was committed since it last looked (SIM-6).
+    pub fn learn_commits(&mut self) -> Result<(), Violation> {
+        let store = match (&self.server.hub, &self.server.store) {
+            (Some(hub), _) => hub.store(),
+            (None, Some(store)) => store,
+            (None, None) => return Ok(()),
+        };
+        let lookup = store.lookup();
+        let head = lookup.head().expect(BROKEN);
+        if head == self.server.learned {
+            return Ok(());
+        }
+        for event in lookup.events_all(self.server.learned, usize::MAX >> 1).expect(BROKEN) {
+            self.model.fold(&event)?;
+            let line = format!("committed {:?} {:?}", event.seq, event.kind);
+            self.trace.note(self.now_ms - crate::world::clock::EPOCH_MS, || line);
+            match event.kind {
+                shared::ledger::EventKind::CustomerTransferred { .. } => self.faults.count(Fault::CustomerTransferred),
+                shared::ledger::EventKind::LateWorkArrived { .. } => self.faults.count(Fault::EditHeld),
+                _ => {}
+            }
+        }
+        self.server.learned = head;
+        Ok(())
+    }
+
+    /// A frame or the end of a connection reaches the server.
+    pub fn arrive_at_server(&mut self, id: u64, frame: Option<Vec<u8>>) -> Result<(), Violation> {
+        let open = self.connections.get(&id).is_some_and(|connection| connection.server_open);
+        if !open || self.server.hub.is_none() {
+            return Ok(());
+        }
+        let session = self.server.of_connection.get(&id).copied();
+        match (frame, session) {
+            (None, None) => self.close_for_server(id),
+            (None, Some(session)) => {
+                self.server.sessions.remove(&session);
+                self.close_for_server(id);
+                self.with_hub(|hub, now| hub.handle_close(now, session))?;
+            }
+            (Some(frame), Some(session)) => {
+                self.remember_push(session, &frame);
+                self.with_hub(|hub, now| hub.handle_frame(now, session, &frame))?;
+            }
+            (Some(frame), None) => self.admit_connection(id, &frame)?,
+        }
+        Ok(())
+    }
+
+    /// The first frame of a connection: its ticket says whose session it is.
+    fn admit_connection(&mut self, id: u64, frame: &[u8]) -> Result<(), Violation> {
+        let Some(phone) = self.connections.get(&id).map(|connection| connection.phone) else { return Ok(()) };
+        let ticket = match decode_client_frame(frame) {
+            Ok(ClientFrame::Hello(hello)) => hello.ticket.and_then(|ticket| DeviceId::from_slice(ticket.as_slice())),
+            _ => None,
+        };
+        let why = match (ticket, self.refuses_login(phone)) {
+            (None, _) => Some(Goodbye::Malformed),
+            (Some(device), _) if device != self.phones[phone].device => Some(Goodbye::Unauthenticated),
+            (Some(_), Some(Disconnect::Revoked)) => Some(Goodbye::Revoked),
+            (Some(_), Some(_)) => Some(Goodbye::Unauthenticated),
+            (Some(_), None) => None,
+        };
+        if let Some(why) = why {
+            self.put_on_wire(id, Direction::Down, encode(&ServerFrame::Goodbye(why)));
+            self.close_for_server(id);
+            return Ok(());
+        }
+        self.server.last_session += 1;
+        let session = SessionId(self.server.last_session);
+        let identity = Identity { person: self.phones[phone].person, device: self.phones[phone].device };
+        self.server.sessions.insert(session, Session { connection: id, identity, pushed: BTreeMap::new() });
+        self.server.of_connection.insert(id, session);
+        self.with_hub(|hub, now| hub.handle_open(now, session, identity, Transport::Live))?;
+        self.with_hub(|hub, now| hub.handle_frame(now, session, frame))?;
+        Ok(())
+    }
+
+    fn remember_push(&mut self, session: SessionId, frame: &[u8]) {
+        let Ok(ClientFrame::Push(push)) = decode_client_frame(frame) else { return };
+        if let Some(session) = self.server.sessions.get_mut(&session) {
+            session.pushed.insert(push.batch, push.items);
+        }
+    }
+
+    fn close_session(&mut self, session: SessionId) {
+        if let Some(session) = self.server.sessions.remove(&session) {
+            self.close_for_server(session.connection);
+        }
+    }
+
+    fn close_for_server(&mut self, id: u64) {
+        self.server.of_connection.remove(&id);
+        let now_ms = self.now_ms;
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.server_open = false;
+            connection.close(Direction::Down, now_ms);
+        }
+        self.expect_arrivals(id);
+    }
+
+    fn send_from_server(&mut self, session: SessionId, bytes: &[u8]) -> Result<(), Violation> {
+        self.tap(session, bytes)?;
+        if let Some(session) = self.server.sessions.get(&session) {
+            let connection = session.connection;
+            self.put_on_wire(connection, Direction::Down, bytes.to_vec());
+        }
+        Ok(())
+    }
+
+    /// Looks into every frame that leaves the server.
+    fn tap(&mut self, id: SessionId, bytes: &[u8]) -> Result<(), Violation> {
+        let frame = decode_server_frame(bytes).map_err(|error| format!("the hub sends nonsense: {error}"))?;
+        let Some(session) = self.server.sessions.get(&id) else { return Ok(()) };
+        let identity = session.identity;
+        self.note(|| format!("hub to {id:?} {:?}: {}", identity.device, trace::server_frame(&frame)));
+        let mut sung = self.model.canaries_in(bytes);
+        match frame {
+            ServerFrame::Page(page) => {
+                if self.model.is_revoked(identity.device) {
+                    return Err(format!("a page leaves for the revoked {:?} (I5)", identity.device));
+                }
+                let items = page.items.unpack().map_err(|error| format!("the hub sends nonsense: {error}"))?;
+                sung.extend(self.model.canaries_in(&encode(&items)));
+                for item in &items {
+                    self.check_item(identity, item)?;
+                }
+            }
+            ServerFrame::Ack(ack) => {
+                let session = self.server.sessions.get(&id).expect("just found");
+                if let Some(items) = session.pushed.get(&ack.batch).cloned() {
+                    if items.len() != ack.results.len() {
+                        return Err(format!("{} items were answered by {} results", items.len(), ack.results.len()));
+                    }
+                    for (item, result) in items.iter().zip(&ack.results) {
+                        self.check_result(identity, item, result)?;
+                    }
+                    if ack.results.iter().all(|result| matches!(result, ItemResult::Accepted(_))) {
+                        self.overhear(identity, Push { batch: ack.batch, items });
+                    }
+                }
+            }
+            _ => {}
+        }
+        match sung.iter().find(|customer| !self.model.may_read(identity.person, Scope::Customer(**customer))) {
+            Some(customer) => Err(format!("words of {customer:?} leave for {:?} without a grant (I4)", identity.person)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_item(&self, identity: Identity, item: &Item) -> Result<(), Violation> {
+        let scopes: BTreeSet<Scope> = match item {
+            Item::Granted { scope, .. } | Item::Snapshot { scope, .. } | Item::Changes { scope, .. } => {
+                BTreeSet::from([*scope])
+            }
+            Item::Events(events) => events.iter().map(|event| event.scope).collect(),
+            Item::Actors(_) | Item::Removed { .. } | Item::Erased { .. } => BTreeSet::new(),
+        };
+        match scopes.into_iter().find(|scope| !self.model.may_read(identity.person, *scope)) {
+            Some(scope) => Err(format!("an item of {scope:?} leaves for {:?} without a grant (I4)", identity.person)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is acknowledged is on disk (SIM-2).
+    fn check_result(&mut self, identity: Identity, item: &PushItem, result: &ItemResult) -> Result<(), Violation> {
+        if matches!(result, ItemResult::Refused(refusal) if !refusal.rule.is_passing()) {
+            self.faults.count(Fault::EditRefused);
+        }
+        let PushItem::Change { doc, change, .. } = item else { return Ok(()) };
+        let Ok(header) = shared::wire::parse(change) else { return Ok(()) };
+        let lookup = self.server.store().lookup();
+        let merged = lookup.change(*doc, &header.hash).expect(BROKEN).is_some();
+        let held = lookup.held_change(*doc, &header.hash).expect(BROKEN).is_some();
+        match result {
+            ItemResult::Accepted(_) | ItemResult::Known(_) if !merged && !held => {
+                Err(format!("{:?} of {doc:?} was acknowledged before it was on disk (I2)", header.hash))
+            }
+            ItemResult::Held(_) if !held && !merged => {
+                Err(format!("{:?} of {doc:?} was said to be held before it was on disk (I2)", header.hash))
+            }
+            // Somebody else who may read the change may repeat it and is told that it is there.
+            ItemResult::Known(_) => {
+                self.acknowledge(header.hash, *doc, identity.device);
+                Ok(())
+            }
+            ItemResult::Accepted(_) | ItemResult::Held(_) => {
+                self.acknowledge(header.hash, *doc, identity.device);
+                self.model.attribute(header.actor, identity.device)
+            }
+            ItemResult::Refused(_) | ItemResult::Skipped => Ok(()),
+        }
+    }
+
+    fn acknowledge(&mut self, hash: ChangeHash, doc: DocId, device: DeviceId) {
+        self.model.acknowledge(hash, doc, device);
+    }
+}

@@ -1,0 +1,39 @@
+//! Replays the kept corpus of every fuzz target: `tests/corpus/TARGET/*`. A crash that fuzzing found is put
+//! there and stays.
+
+use std::path::Path;
+
+use daybook_tests::dice::Dice;
+use daybook_tests::fuzzing::TARGETS;
+
+#[test]
+fn every_kept_input_of_every_fuzz_target_passes() {
+    for (name, target) in TARGETS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+        let mut files: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+            .map(|entry| entry.expect("the folder is readable").path())
+            .collect();
+        files.sort();
+        assert!(!files.is_empty(), "{} is empty", folder.display());
+        for file in files {
+            let bytes = std::fs::read(&file).expect("the file is readable");
+            println!("{}", file.display());
+            target(&bytes);
+        }
+    }
+}
+
+#[test]
+fn random_inputs_pass_every_fuzz_target() {
+    let seed = 20_261_122;
+    println!("seed {seed}");
+    let mut dice = Dice::new(seed);
+    for (name, target) in TARGETS {
+        for round in 0..40 {
+            let bytes: Vec<u8> = (0..dice.between(0, 400)).map(|_| dice.word() as u8).collect();
+            println!("{name} {round}");
+            target(&bytes);
+        }
+    }
+}

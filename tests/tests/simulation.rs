@@ -1,0 +1,35 @@
+//! The worlds of many seeds (SIM-1 to SIM-14). `DAYBOOK_SIM_SEEDS` says how many, `DAYBOOK_SIM_FIRST` from
+//! which on.
+
+use daybook_tests::fault::Fault;
+use daybook_tests::sim;
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Seeds after which every kind of fault must have happened.
+const SEEDS_FOR_EVERY_FAULT: u64 = 500;
+
+#[test]
+fn no_world_loses_leaks_or_wedges() {
+    let first = number("DAYBOOK_SIM_FIRST", 0);
+    let count = number("DAYBOOK_SIM_SEEDS", 2_000);
+    println!("seeds {first}..{}", first + count);
+    let report = sim::run_many(first, count).unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{report}seeds {first}..{}", first + count);
+    let never: Vec<Fault> = report.faults.never();
+    assert!(count < SEEDS_FOR_EVERY_FAULT || never.is_empty(), "never happened, so nothing is proved of it: {never:?}");
+}
+
+#[test]
+fn a_seed_tells_the_same_story_twice() {
+    for seed in 0..3 {
+        let (_, first) = sim::tell(seed).unwrap_or_else(|failure| panic!("{failure}"));
+        let (_, second) = sim::tell(seed).unwrap_or_else(|failure| panic!("{failure}"));
+        for (line, (one, other)) in first.iter().zip(&second).enumerate() {
+            assert_eq!(one, other, "the stories of seed {seed} part at line {line}");
+        }
+        assert_eq!(first.len(), second.len(), "one story of seed {seed} is longer");
+    }
+}

@@ -71,7 +71,8 @@ pub fn verify(data: &Path) -> CommandResult {
         }
         count => format!("核对发现不一致 differences: {count}\n{}", found.told.join("\n")),
     };
-    let json = serde_json::to_value(&found).context("writing the answer")?;
+    let mut json = serde_json::to_value(&found).context("writing the answer")?;
+    json["agrees"] = (found.differences == 0).into();
     Ok(Outcome { json, text, done: found.differences == 0 })
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, Flags};
-use crate::http::serve::Server;
+use crate::http::serve::{EndSignals, Server};
 use crate::outcome::{CommandResult, Outcome, say, told};
 
 /// Bytes of stack of the server's asynchronous threads.
@@ -31,12 +31,13 @@ pub fn serve(data: &Path, listen: Option<String>, config: Option<&Path>, as_json
         .build()
         .context("starting the runtime")?;
     let address = runtime.block_on(async {
+        let signals = EndSignals::take()?;
         let server = Server::start(data, config).await?;
         let address = server.address;
         let url = format!("http://{address}");
         say(&if as_json { json!({ "ready": url }).to_string() } else { format!("ready {url}") });
         tracing::info!(%address, "ready");
-        Server::until_signal().await?;
+        signals.wait().await;
         tracing::info!("stopping");
         server.stop().await;
         anyhow::Ok(address)

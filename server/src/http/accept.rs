@@ -19,8 +19,6 @@ use tower::ServiceExt;
 /// What a connection may take.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// Connections at once; more are closed unanswered.
-    pub connections_max: usize,
     /// Silence after connecting.
     pub first_byte: Duration,
     /// From the beginning of a request's head to its end, and between two requests of one connection.
@@ -39,14 +37,15 @@ const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub IpAddr);
 
-/// Serves connections until `stop` becomes true, then drains.
+/// Serves connections until `stop` becomes true, then drains. A connection beyond the permits of `connections`
+/// is closed unanswered; a socket keeps its permit until it ends.
 pub async fn accept(
     listener: TcpListener,
     router: Router,
+    connections: Arc<Semaphore>,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.connections_max));
     // Every connection holds a sender; when the last is dropped, `drained` says so.
     let (running, mut drained) = mpsc::channel::<()>(1);
     loop {
@@ -55,7 +54,7 @@ pub async fn accept(
             _ = stop.wait_for(|stopping| *stopping) => break,
         };
         match accepted {
-            Ok((stream, peer)) => match permits.clone().try_acquire_owned() {
+            Ok((stream, peer)) => match connections.clone().try_acquire_owned() {
                 Ok(permit) => {
                     let guards = Guards { permit, _running: running.clone() };
                     tokio::spawn(serve(stream, peer, guards, router.clone(), limits, stop.clone()));

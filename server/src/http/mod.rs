@@ -97,14 +97,17 @@ pub fn router(app: App) -> Router {
         .route("/api/ticket", post(login::ticket))
         .route("/api/devices", get(devices::list))
         .route("/api/devices/{id}/revoke", post(devices::revoke))
-        .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(API_BODY_BYTES_MAX, headers::refuse_long));
     let files = Router::new()
         .route("/api/files/{id}", get(files::download).put(files::upload))
         .route("/api/files/{id}/held", get(files::held))
-        .layer(DefaultBodyLimit::max(PART_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(PART_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(PART_BYTES_MAX, headers::refuse_long));
     let sync = Router::new()
         .route("/sync", post(exchange::exchange))
         .layer(DefaultBodyLimit::max(exchange::BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(exchange::BODY_BYTES_MAX, headers::refuse_long))
         .route("/sync/ws", get(socket::open));
     let health = Router::new()
         .route("/healthz", get(health::alive))

@@ -3,12 +3,13 @@
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
 
 use crate::admission::{PoolOptions, WorkerPool};
 use crate::config::Config;
@@ -39,6 +40,8 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     stop: watch::Sender<bool>,
+    connections: Arc<Semaphore>,
+    connections_max: u32,
     accepting: tokio::task::JoinHandle<()>,
     hub: HubThread,
     _lock: File,
@@ -76,16 +79,17 @@ impl Server {
         let listener = TcpListener::bind(&config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
         let address = listener.local_addr()?;
         let limits = ConnectionLimits {
-            connections_max: config.connections_max,
             first_byte: Duration::from_millis(config.first_byte_ms),
             head: Duration::from_millis(config.head_ms),
             drain: DRAIN_TIME,
         };
+        let connections_max = u32::try_from(config.connections_max).unwrap_or(u32::MAX);
+        let connections = Arc::new(Semaphore::new(connections_max as usize));
         let (stop, stopping) = watch::channel(false);
         let files = FileStore::open(&data.join(FILES_FOLDER))?;
         let router = router(App::new(config, keys, hub, counts, files));
-        let accepting = tokio::spawn(accept(listener, router, limits, stopping));
-        Ok(Server { address, stop, accepting, hub: thread, _lock: lock })
+        let accepting = tokio::spawn(accept(listener, router, connections.clone(), limits, stopping));
+        Ok(Server { address, stop, connections, connections_max, accepting, hub: thread, _lock: lock })
     }
 
     /// Stops: no new connections, running requests finish, what was acknowledged is durable as always, sockets
@@ -95,21 +99,34 @@ impl Server {
         let hub = self.hub;
         let _ = self.accepting.await;
         let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
-        // The goodbyes are in the sockets' channels; their tasks write them now.
-        tokio::time::sleep(GOODBYE_TIME.min(Duration::from_millis(300))).await;
+        // The goodbyes are in the sockets' channels; their tasks write them now and give their permits back.
+        let all = self.connections.acquire_many(self.connections_max);
+        if tokio::time::timeout(GOODBYE_TIME, all).await.is_err() {
+            tracing::warn!("some sockets did not take their goodbye");
+        }
     }
+}
 
-    /// Waits for a signal that asks the process to end.
+/// The signals that ask the process to end.
+pub struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// Takes the signals over. Before the server says that it is ready: whoever hears that may ask it to end.
     ///
     /// # Errors
     /// The signals cannot be watched.
-    pub async fn until_signal() -> Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    pub fn take() -> Result<EndSignals> {
+        Ok(EndSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them.
+    pub async fn wait(mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        Ok(())
     }
 }

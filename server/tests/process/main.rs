@@ -4,5 +4,6 @@
 mod support;
 mod caller;
 mod commands;
+mod phones;
 mod login;
 mod sockets;

@@ -68,8 +68,12 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits for its one line.
     pub fn start(data: &Path, settings: &[(&str, &str)]) -> Server {
+        Self::start_at("127.0.0.1:0", data, settings)
+    }
+
+    fn start_at(address: &str, data: &Path, settings: &[(&str, &str)]) -> Server {
         let mut child = binary()
-            .args(["serve", "--data", path(data), "--listen", "127.0.0.1:0"])
+            .args(["serve", "--data", path(data), "--listen", address])
             .env("DAYBOOK_LOG", "warn")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
@@ -108,12 +112,13 @@ pub struct World {
     folder: TempDir,
     /// The server; none while it is down.
     pub server: Option<Server>,
+    address: String,
 }
 
 impl World {
     /// A new organisation with a rep 王, a rep 李, an assistant 赵 and a manager 陈.
     pub fn new() -> World {
-        let world = World { folder: tempfile::tempdir().expect("a folder"), server: None };
+        let world = World { folder: tempfile::tempdir().expect("a folder"), server: None, address: "127.0.0.1:0".to_owned() };
         let data = world.data();
         must(&["init", "--data", path(&data)]);
         for (name, role) in [("王", "rep"), ("李", "rep"), ("赵", "assistant"), ("陈", "manager")] {
@@ -129,9 +134,11 @@ impl World {
         world
     }
 
-    /// Starts the server.
+    /// Starts the server; again at the same address, so that phones find it.
     pub fn start(&mut self) {
-        self.server = Some(Server::start(&self.data(), &[]));
+        let server = Server::start_at(&self.address, &self.data(), &[]);
+        self.address = server.url.strip_prefix("http://").expect("http").to_owned();
+        self.server = Some(server);
     }
 
     /// Starts the server with settings of its environment.

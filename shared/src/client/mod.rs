@@ -282,6 +282,11 @@ impl Client {
         if is_other {
             self.empty(now);
         }
+        let is_other_device = self.meta.profile.as_ref().is_some_and(|known| known.device != profile.device);
+        if is_other_device && !is_other {
+            // The actor belongs to the device that this phone was: it would be refused from now on.
+            self.renew_actor();
+        }
         self.meta.profile = Some(profile);
         self.index.touch_names();
         self.redial.resume(now.monotonic_ms);

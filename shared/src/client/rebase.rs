@@ -111,7 +111,7 @@ impl Client {
     }
 
     /// Gives the installation's actor up for a fresh one.
-    fn renew_actor(&mut self) {
+    pub(super) fn renew_actor(&mut self) {
         let former = std::mem::replace(&mut self.meta.actor, self.entropy.actor_id());
         self.meta.former_actors.push(former);
         self.touch(Key::Meta);

@@ -114,6 +114,8 @@ impl Client {
 
     fn measure_clock(&mut self, now: Now, server: crate::time::UtcMillis) {
         self.clock.measure(now, server, self.asked_ms);
+        // A clock that once ran years ahead must not make every later run suspect.
+        self.meta.wall_seen = now.wall;
         self.meta.clock_offset_ms = self.clock.offset_ms();
         self.touch(crate::client::rows::Key::Meta);
         self.changed = true;

@@ -321,3 +321,61 @@ fn cl_46_goodbyes_lead_to_their_links() {
     phone.reopen();
     assert!(phone.client.profile().is_some());
 }
+
+#[test]
+fn cl_31_a_clock_that_once_ran_ahead_is_forgiven_when_it_is_measured() {
+    let (mut hub, mut phone) = rep_with_factory();
+    phone.wall += 10 * 365 * 86_400_000;
+    phone.edit(address(FACTORY, "2035年"));
+    phone.sync(&mut hub);
+    phone.wall -= 10 * 365 * 86_400_000;
+    phone.pass(70_000);
+    phone.client.handle_timeout(phone.now());
+    phone.sync(&mut hub);
+    phone.network = false;
+    phone.reopen();
+    let recorded = phone.client.clock.recorded(phone.now());
+    assert_eq!(recorded.quality, crate::time::Quality::Estimated);
+}
+
+#[test]
+fn cl_45_a_phone_that_is_registered_anew_writes_under_a_fresh_actor() {
+    let (mut hub, mut phone) = rep_with_factory();
+    let actor = phone.client.meta.actor;
+    let mut profile = phone.client.profile().expect("logged in").clone();
+    profile.device = DeviceId([0xdd; 16]);
+    phone.client.handle_login(phone.now(), profile);
+    phone.edit(address(FACTORY, "人民路"));
+    phone.sync(&mut hub);
+    assert_ne!(phone.client.meta.actor, actor);
+    assert!(phone.client.meta.former_actors.contains(&actor), "still its own after a restore of the server");
+    assert_eq!(hub.actors.len(), 2);
+}
+
+#[test]
+fn cl_23_a_former_owner_loses_nothing_of_all_four_kinds_of_unsent_work() {
+    use crate::ledger::Command;
+    let (mut hub, mut phone) = rep_with_factory();
+    hub.hold.push("新地址".as_bytes().to_vec());
+    phone.disconnect(&mut hub);
+    phone.edit(visit(VISIT, FACTORY, "移交前后都要收"));
+    phone.edit(address(FACTORY, "新地址"));
+    let settle = Command::SettleLate { customer: FACTORY, late: Seq(1), apply: true };
+    phone.client.handle_command(phone.now(), settle).expect("the owner may");
+    let scope = Scope::Customer(FACTORY);
+    hub.revoke(phone.person.id, scope);
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert!(hub.docs.contains_key(&VISIT));
+    assert!(phone.customers().is_empty(), "the copy is gone");
+    let kept = phone.refused();
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0].held);
+    assert_eq!(kept[0].customer_name, "东方机械厂", "although the card is gone");
+    let Answer::Requests(requests) = phone.client.query(phone.now(), &Query::Requests) else { panic!("requests answer") };
+    assert_eq!(requests.len(), 1);
+    assert!(requests[0].refusal.is_some());
+    assert_eq!(requests[0].customer_name, "东方机械厂");
+    phone.reopen();
+    assert_eq!(phone.refused().len(), 1);
+}

@@ -15,7 +15,7 @@ const config = defineConfig({
       injectManifest: {
         globPatterns: ['index.html', 'assets/*.{js,css,wasm}', 'manifest.webmanifest', 'icons/*.{svg,png}'],
         // The core is the largest file; workbox leaves out what exceeds 2 MiB unless told.
-        maximumFileSizeToCacheInBytes: 6 * 1024 * 1024,
+        maximumFileSizeToCacheInBytes: 16 * 1024 * 1024,
       },
     }),
   ],

@@ -1,0 +1,196 @@
+// A real server and real browsers for the tests: starts `daybook` on a fresh folder, opens profiles of
+// Chromium, and says in one place how a person does things on screen. `DAYBOOK_BIN` and `CHROMIUM` name the
+// programs.
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+export const DAYBOOK = process.env.DAYBOOK_BIN ?? join(ROOT, 'target/debug/daybook');
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const PASSWORD = 'open-the-daybook-7';
+/** Slow machines take their time; nothing here waits longer than it must. */
+const PATIENCE_MS = 30_000;
+
+const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync',
+];
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** One company's server on its own folder and port. */
+export class Company {
+  constructor(folder, port) {
+    this.folder = folder;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.process = null;
+  }
+
+  /** A fresh folder with the given people: `{ 王磊: 'rep' }`. */
+  static async open(people) {
+    if (!existsSync(DAYBOOK)) throw new Error(`no ${DAYBOOK}: cargo build -p server`);
+    const company = new Company(mkdtempSync(join(tmpdir(), 'daybook-browser-')), await freePort());
+    company.run('init');
+    for (const [name, role] of Object.entries(people)) company.run('user', 'add', name, '--role', role, '--team', '华东一组');
+    await company.start();
+    return company;
+  }
+
+  get data() {
+    return join(this.folder, 'data');
+  }
+
+  /** A command of the binary on this server's folder. */
+  run(...words) {
+    const environment = { ...process.env, DAYBOOK_PASSWORD: PASSWORD };
+    return execFileSync(DAYBOOK, [...words, '--data', this.data], { env: environment, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  /** A command of a headless phone. */
+  phone(name, ...words) {
+    const environment = { ...process.env, DAYBOOK_PASSWORD: PASSWORD };
+    const folder = join(this.folder, `phone-${name}`);
+    return execFileSync(DAYBOOK, ['--json', 'device', '--dir', folder, ...words], { env: environment, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  start() {
+    return new Promise((resolve, reject) => {
+      const server = spawn(DAYBOOK, ['serve', '--data', this.data, '--listen', `127.0.0.1:${this.port}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+      this.process = server;
+      server.stderr.resume();
+      server.stdout.on('data', (bytes) => {
+        if (String(bytes).includes('ready')) resolve();
+      });
+      server.once('exit', (status) => reject(new Error(`the server ended: ${status}`)));
+    });
+  }
+
+  /** Stops the server as an operator would. */
+  stop() {
+    return new Promise((resolve) => {
+      if (this.process === null) return resolve();
+      this.process.removeAllListeners('exit');
+      this.process.once('exit', () => resolve());
+      this.process.kill('SIGTERM');
+      this.process = null;
+    });
+  }
+
+  async close() {
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** One browser profile: a phone or a desktop of one person. Survives closing and opening again. */
+export class Profile {
+  constructor(company, name, options) {
+    this.company = company;
+    this.name = name;
+    this.options = options;
+    this.folder = mkdtempSync(join(tmpdir(), 'daybook-profile-'));
+    this.context = null;
+    this.page = null;
+    /** Everything that the page complained about; a test may look. */
+    this.complaints = [];
+  }
+
+  static async open(company, name, options = {}) {
+    const profile = new Profile(company, name, { viewport: { width: 390, height: 844 }, ...options });
+    await profile.start();
+    return profile;
+  }
+
+  async start(path = '/') {
+    this.context = await chromium.launchPersistentContext(this.folder, {
+      executablePath: CHROMIUM,
+      args: FLAGS,
+      locale: 'zh-CN',
+      timezoneId: 'Asia/Shanghai',
+      ...this.options,
+    });
+    this.context.setDefaultTimeout(PATIENCE_MS);
+    this.page = this.context.pages()[0] ?? (await this.context.newPage());
+    this.listen(this.page);
+    await this.page.goto(this.company.url + path);
+  }
+
+  listen(page) {
+    page.on('pageerror', (error) => this.complaints.push(String(error)));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !/net::ERR|Failed to load resource/.test(message.text())) this.complaints.push(message.text());
+    });
+  }
+
+  /** Another tab of the same browser. */
+  async tab(path = '/') {
+    const page = await this.context.newPage();
+    this.listen(page);
+    await page.goto(this.company.url + path);
+    return page;
+  }
+
+  async stop() {
+    await this.context?.close();
+    this.context = null;
+  }
+
+  async close() {
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async login() {
+    await this.page.getByLabel('姓名', { exact: true }).fill(this.name);
+    await this.page.getByLabel('密码', { exact: true }).fill(PASSWORD);
+    await this.page.getByRole('button', { name: '登录', exact: true }).click();
+    await this.page.getByRole('navigation').waitFor();
+  }
+
+  /** Waits until this browser's connection stands and nothing is unsent. */
+  async settled() {
+    await this.page.locator('a[href="/sync"][data-link="live"]:visible', { hasText: '已同步' }).first().waitFor();
+  }
+
+  /** Waits until the service worker can open the app without a network. */
+  async installed() {
+    await this.page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+  }
+
+  async createCustomer(name, phone) {
+    await this.page.goto(`${this.company.url}/customers/new`);
+    await this.page.getByLabel('全称', { exact: true }).fill(name);
+    if (phone !== undefined) {
+      await this.page.getByRole('button', { name: '添加电话' }).click();
+      await this.page.getByLabel('号码', { exact: true }).fill(phone);
+      await this.page.getByRole('button', { name: '添加联系人' }).click();
+      await this.page.getByLabel('姓名', { exact: true }).fill('赵经理');
+    }
+    await this.page.getByRole('button', { name: '建档' }).click();
+    await this.page.waitForURL(/\/customer\/[0-9a-f]{32}$/);
+    return this.page.url().split('/').at(-1);
+  }
+
+  /** Writes a visit of the customer that is open: three taps and a text. */
+  async writeVisit(text, result = '继续跟进') {
+    await this.page.getByRole('link', { name: '到访', exact: true }).click();
+    await this.page.getByLabel('记录', { exact: true }).fill(text);
+    await this.page.getByRole('button', { name: '结束' }).click();
+    await this.page.getByRole('button', { name: result, exact: true }).last().click();
+    await this.page.getByText('已存在本机').first().waitFor();
+  }
+}

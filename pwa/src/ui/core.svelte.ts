@@ -14,7 +14,7 @@ export class CallProblem extends Error {
 type Waiter = { resolve: (value: unknown) => void; reject: (problem: CallProblem) => void; call: Call };
 type Live = { again: () => void };
 
-/** How often a worker whose core broke is started again before the person is told. */
+/** How often a worker whose core broke is started again before the person is told (PWA-8). */
 const RESTARTS_MAX = 3;
 
 class Core {

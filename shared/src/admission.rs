@@ -197,7 +197,8 @@ fn shadow(input: &AdmissionInput, limit: usize) -> Result<Admitted, (usize, Refu
     reloaded.check(input.kind, before.as_ref()).map_err(failed)?;
     judge_scope(input, &reloaded).map_err(failed)?;
     let projection = Projection::of(&mut reloaded).ok_or_else(|| failed(Rule::SchemaViolated.into()))?;
-    let field_changes = if input.kind.is_fact() { Vec::new() } else { differences(&texts, &reloaded.texts()) };
+    let field_changes =
+        if input.kind.is_fact() { Vec::new() } else { differences(&texts, &reloaded.texts()) };
     Ok(Admitted { saved, heads, projection, applied: count, refused, field_changes })
 }
 
@@ -206,7 +207,11 @@ fn judge_scope(input: &AdmissionInput, document: &Document) -> Result<(), Refusa
         return Err(Rule::NotTheAuthor.into());
     }
     let customer = if input.kind.is_fact() { document.customer() } else { Some(input.doc) };
-    if customer.is_some() && input.scope.customer() == customer { Ok(()) } else { Err(Rule::ScopeMismatch.into()) }
+    if customer.is_some() && input.scope.customer() == customer {
+        Ok(())
+    } else {
+        Err(Rule::ScopeMismatch.into())
+    }
 }
 
 fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<FieldChange> {

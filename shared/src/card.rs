@@ -65,7 +65,8 @@ pub fn records(document: &mut Document) -> BTreeMap<String, Vec<FieldMap>> {
 }
 
 fn record_map(record: &RecordEntry) -> FieldMap {
-    let mut map: FieldMap = record.fields.iter().map(|(key, value)| ((*key).to_owned(), json(value))).collect();
+    let mut map: FieldMap =
+        record.fields.iter().map(|(key, value)| ((*key).to_owned(), json(value))).collect();
     map.insert("id".to_owned(), Json::String(record.id.clone()));
     map
 }
@@ -81,13 +82,16 @@ fn json(value: &Scalar) -> Json {
 /// The card's phones in order of adding, active ones first. Where several numbers replace one at once, all
 /// of them are to be checked (S3).
 pub fn phones(document: &mut Document, lookup: &Lookup<'_>) -> Vec<PhoneView> {
-    let records: Vec<_> = document.records("phones").into_iter().filter(|phone| phone.text("number").is_some()).collect();
+    let records: Vec<_> =
+        document.records("phones").into_iter().filter(|phone| phone.text("number").is_some()).collect();
     let mut views = Vec::with_capacity(records.len());
     for phone in &records {
         let is_active = phone.text("state") != Some("retired");
         let replaces = phone.text("replaces");
         let is_rival = |other: &&RecordEntry| {
-            other.id != phone.id && other.text("state") != Some("retired") && other.text("replaces") == replaces
+            other.id != phone.id
+                && other.text("state") != Some("retired")
+                && other.text("replaces") == replaces
         };
         let has_rival = is_active && replaces.is_some() && records.iter().any(|other| is_rival(&other));
         let writer = phone.change.and_then(|change| lookup.writer(document, &change));

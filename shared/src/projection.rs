@@ -206,7 +206,8 @@ impl CustomerProjection {
     fn of(document: &mut Document) -> CustomerProjection {
         let contacts = document.records_without_origin("contacts");
         let phones = document.records_without_origin("phones");
-        let mut numbers: Vec<String> = phones.iter().filter_map(|phone| phone.text("number")).map(digits).collect();
+        let mut numbers: Vec<String> =
+            phones.iter().filter_map(|phone| phone.text("number")).map(digits).collect();
         numbers.extend(contacts.iter().filter_map(|contact| contact.text("phone")).map(digits));
         numbers.retain(|number| !number.is_empty());
         numbers.sort_unstable();
@@ -312,7 +313,8 @@ pub fn missing_in_visit(document: &Document) -> Vec<String> {
     if document.record_count("people_met") == 0 {
         missing.push("people_met".to_owned());
     }
-    if document.record_count("next_actions") == 0 && document.text_of("result").as_deref() == Some("继续跟进") {
+    if document.record_count("next_actions") == 0 && document.text_of("result").as_deref() == Some("继续跟进")
+    {
         missing.push("next_actions".to_owned());
     }
     missing

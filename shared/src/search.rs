@@ -32,7 +32,11 @@ impl SearchKey {
     /// How well the needle fits: greater is better, `None` not at all. Every word of the needle must fit; the
     /// worst one counts. An empty needle fits everything alike.
     pub fn rank(&self, needle: &Needle) -> Option<u32> {
-        needle.words.iter().map(|word| self.rank_of_word(word)).try_fold(u32::MAX, |worst, rank| Some(worst.min(rank?)))
+        needle
+            .words
+            .iter()
+            .map(|word| self.rank_of_word(word))
+            .try_fold(u32::MAX, |worst, rank| Some(worst.min(rank?)))
     }
 
     fn rank_of_word(&self, word: &[char]) -> Option<u32> {
@@ -57,7 +61,8 @@ impl Needle {
     /// Takes what was typed, word by word.
     pub fn new(typed: &str) -> Needle {
         let typed: String = typed.chars().take(NEEDLE_CHARS_MAX).collect();
-        let mut words: Vec<_> = typed.split_whitespace().map(comparable).filter(|word| !word.is_empty()).collect();
+        let mut words: Vec<_> =
+            typed.split_whitespace().map(comparable).filter(|word| !word.is_empty()).collect();
         // A letter may become several in lower case.
         words.iter_mut().for_each(|word| word.truncate(NEEDLE_CHARS_MAX));
         Needle { words }
@@ -123,7 +128,8 @@ fn rank_code(code: &[char], word: &[char]) -> Option<u32> {
         return Some(1_000);
     }
     // `42` finds KH00042.
-    let digits: Vec<char> = code.iter().copied().filter(char::is_ascii_digit).skip_while(|digit| *digit == '0').collect();
+    let digits: Vec<char> =
+        code.iter().copied().filter(char::is_ascii_digit).skip_while(|digit| *digit == '0').collect();
     if !digits.is_empty() && digits == word {
         return Some(880);
     }
@@ -239,8 +245,25 @@ mod tests {
     #[test]
     fn a_customer_is_found_by_each_way_of_typing() {
         for typed in [
-            "深圳市盐田五金制品厂", "盐田", "ytwj", "YTWJ", "yantian", "yantwj", "szsytwj", "盐田 五金", "ｙｔｗｊ", "shenz", "chang",
-            "8000", "13800138000", "KH00042", "kh00042", "42", "老厂", "laoc", "临0007",
+            "深圳市盐田五金制品厂",
+            "盐田",
+            "ytwj",
+            "YTWJ",
+            "yantian",
+            "yantwj",
+            "szsytwj",
+            "盐田 五金",
+            "ｙｔｗｊ",
+            "shenz",
+            "chang",
+            "8000",
+            "13800138000",
+            "KH00042",
+            "kh00042",
+            "42",
+            "老厂",
+            "laoc",
+            "临0007",
         ] {
             assert!(rank(typed).is_some(), "{typed}");
         }
@@ -254,8 +277,14 @@ mod tests {
     #[test]
     fn every_reading_of_a_character_finds_it() {
         for (name, typed) in [
-            ("重庆机械", "cqjx"), ("重庆机械", "zhongqing"), ("重庆机械", "chongqing"), ("单县油厂", "shanxian"), ("曾记", "zengji"),
-            ("绿源", "lvyuan"), ("绿源", "luyuan"), ("长城", "changcheng"),
+            ("重庆机械", "cqjx"),
+            ("重庆机械", "zhongqing"),
+            ("重庆机械", "chongqing"),
+            ("单县油厂", "shanxian"),
+            ("曾记", "zengji"),
+            ("绿源", "lvyuan"),
+            ("绿源", "luyuan"),
+            ("长城", "changcheng"),
         ] {
             assert!(key(name, "x").rank(&Needle::new(typed)).is_some(), "{name} {typed}");
         }
@@ -263,7 +292,8 @@ mod tests {
 
     #[test]
     fn the_better_fit_ranks_higher() {
-        let order = ["KH00042", "深圳市盐田五金制品厂", "8000", "深圳", "盐田五", "田五", "szsytwjzpc", "szs"];
+        let order =
+            ["KH00042", "深圳市盐田五金制品厂", "8000", "深圳", "盐田五", "田五", "szsytwjzpc", "szs"];
         let ranks: Vec<_> = order.iter().map(|typed| (rank(typed).expect("found"), typed)).collect();
         for pair in ranks.windows(2) {
             assert!(pair[0].0 >= pair[1].0, "{pair:?}");

@@ -33,7 +33,8 @@ pub fn patch<const N: usize>(fields: [(&str, Value); N]) -> Patch {
 }
 
 pub fn card<const N: usize>(fields: [(&str, Value); N]) -> (Document, Vec<LocalChange>) {
-    Document::create(&writer(1), &Edit::CreateCustomer { customer: CARD, fields: patch(fields) }).expect("valid")
+    Document::create(&writer(1), &Edit::CreateCustomer { customer: CARD, fields: patch(fields) })
+        .expect("valid")
 }
 
 pub fn visit<const N: usize>(fields: [(&str, Value); N]) -> (Document, Vec<LocalChange>) {
@@ -108,13 +109,17 @@ fn random_value(entropy: &mut Entropy, content: Content, shown: &str) -> Value {
             chars.splice(start..end, random_text(entropy, 40).chars());
             Value::Text { base: shown.to_owned(), text: chars.into_iter().collect() }
         }
-        Content::Choice { choices } => Value::Str(choices[entropy.below(choices.len() as u64) as usize].to_owned()),
+        Content::Choice { choices } => {
+            Value::Str(choices[entropy.below(choices.len() as u64) as usize].to_owned())
+        }
         Content::Int { min, max } => {
             let span = max.abs_diff(min).min(1_000_000);
             Value::Int(min + entropy.below(span) as i64)
         }
         Content::Bool => Value::Bool(entropy.below(2) == 0),
-        Content::Time => Value::Str(format!("2026-{:02}-{:02}", 1 + entropy.below(12), 1 + entropy.below(28))),
+        Content::Time => {
+            Value::Str(format!("2026-{:02}-{:02}", 1 + entropy.below(12), 1 + entropy.below(28)))
+        }
         Content::Hex { digits } => Value::Str("0123456789abcdef".repeat(8)[..digits].to_owned()),
         Content::Record => Value::Str(format!("record{:02}", entropy.below(4))),
     }

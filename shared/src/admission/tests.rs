@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::edit::Edit;
-use crate::testing::{CARD, VISIT, bytes, card, copy, edit, patch, person, random_history, recorded, visit, writer, START};
+use crate::testing::{
+    CARD, START, VISIT, bytes, card, copy, edit, patch, person, random_history, recorded, visit, writer,
+};
 
 fn card_input(stored: Option<Vec<u8>>, by: u8, changes: Vec<Vec<u8>>) -> AdmissionInput {
     AdmissionInput {
@@ -25,7 +27,8 @@ fn rule(input: &AdmissionInput) -> Rule {
 
 #[test]
 fn an_honest_document_is_admitted_saved_and_projected() {
-    let (mut document, mut changes) = card([("name", "立信".into()), ("phones/aaaaaaaa/number", "１38-0000".into())]);
+    let (mut document, mut changes) =
+        card([("name", "立信".into()), ("phones/aaaaaaaa/number", "１38-0000".into())]);
     changes.extend(edit(&mut document, 1, [("address", "东路".into())]));
     let admitted = admit(&card_input(None, 1, bytes(&changes))).expect("honest");
     assert_eq!((admitted.applied, admitted.refused.clone()), (2, None));
@@ -143,8 +146,10 @@ fn keys_types_values_and_depths_outside_the_schema_are_refused() {
     let stored = document.save();
     let honest = crafted(&stored, |document| document.put(ROOT, "name", "乙").expect("valid"));
     assert!(admit(&honest).is_ok());
-    let phones = |document: &automerge::AutoCommit| document.get(ROOT, "phones").expect("valid").expect("there").1;
-    let cases: Vec<(&str, Box<dyn Fn(&mut automerge::AutoCommit)>)> = vec![
+    let phones =
+        |document: &automerge::AutoCommit| document.get(ROOT, "phones").expect("valid").expect("there").1;
+    type Craft = Box<dyn Fn(&mut automerge::AutoCommit)>;
+    let cases: Vec<(&str, Craft)> = vec![
         ("unknown", Box::new(|document| document.put(ROOT, "unknown", "x").expect("valid"))),
         ("name", Box::new(|document| document.put(ROOT, "name", 1).expect("valid"))),
         ("name", Box::new(|document| document.put(ROOT, "name", "x".repeat(201)).expect("valid"))),
@@ -152,27 +157,42 @@ fn keys_types_values_and_depths_outside_the_schema_are_refused() {
         ("capital", Box::new(|document| document.put(ROOT, "capital", "外星").expect("valid"))),
         ("remarks", Box::new(|document| document.put(ROOT, "remarks", "words").expect("valid"))),
         ("phones", Box::new(|document| document.put(ROOT, "phones", "1").expect("valid"))),
-        ("phones", Box::new(|document| drop(document.put_object(ROOT, "phones", ObjType::Text).expect("valid")))),
+        (
+            "phones",
+            Box::new(|document| drop(document.put_object(ROOT, "phones", ObjType::Text).expect("valid"))),
+        ),
         ("kind", Box::new(|document| document.put(ROOT, "kind", "visit").expect("valid"))),
         ("recorded_at", Box::new(|document| document.put(ROOT, "recorded_at", 7).expect("valid"))),
         ("author", Box::new(|document| document.put(ROOT, "author", "0".repeat(32)).expect("valid"))),
         ("schema", Box::new(|document| document.put(ROOT, "schema", 2).expect("valid"))),
-        ("phones/x", Box::new(move |document| {
-            drop(document.put_object(phones(document), "x", ObjType::Map).expect("valid"));
-        })),
-        ("phones/bbbbbbbb", Box::new(move |document| document.put(phones(document), "bbbbbbbb", 1).expect("valid"))),
-        ("phones/bbbbbbbb/deep", Box::new(move |document| {
-            let record = document.put_object(phones(document), "bbbbbbbb", ObjType::Map).expect("valid");
-            let mut deep = document.put_object(record, "deep", ObjType::Map).expect("valid");
-            for _ in 0..50 {
-                deep = document.put_object(deep, "deep", ObjType::Map).expect("valid");
-            }
-        })),
+        (
+            "phones/x",
+            Box::new(move |document| {
+                drop(document.put_object(phones(document), "x", ObjType::Map).expect("valid"));
+            }),
+        ),
+        (
+            "phones/bbbbbbbb",
+            Box::new(move |document| document.put(phones(document), "bbbbbbbb", 1).expect("valid")),
+        ),
+        (
+            "phones/bbbbbbbb/deep",
+            Box::new(move |document| {
+                let record = document.put_object(phones(document), "bbbbbbbb", ObjType::Map).expect("valid");
+                let mut deep = document.put_object(record, "deep", ObjType::Map).expect("valid");
+                for _ in 0..50 {
+                    deep = document.put_object(deep, "deep", ObjType::Map).expect("valid");
+                }
+            }),
+        ),
     ];
     for (path, make) in cases {
         let refusal = admit(&crafted(&stored, make)).expect_err(path);
         assert!(matches!(refusal.rule, Rule::SchemaViolated), "{path}: {refusal:?}");
-        assert!(refusal.about.as_deref().is_some_and(|about| about == path || path == "kind"), "{path}: {refusal:?}");
+        assert!(
+            refusal.about.as_deref().is_some_and(|about| about == path || path == "kind"),
+            "{path}: {refusal:?}"
+        );
     }
 }
 
@@ -221,7 +241,8 @@ fn only_the_counter_after_the_highest_known_one_is_legal() {
 #[test]
 fn a_long_record_arrives_in_several_changes_and_is_admitted_as_a_whole() {
     let long: String = "今天见到王工谈了价格。".repeat(1_500);
-    let create = Edit::CreateVisit { visit: VISIT, customer: CARD, fields: patch([("record", long.as_str().into())]) };
+    let create =
+        Edit::CreateVisit { visit: VISIT, customer: CARD, fields: patch([("record", long.as_str().into())]) };
     let mut by = writer(1);
     by.recorded = recorded(START);
     let (document, changes) = Document::create(&by, &create).expect("valid");

@@ -101,7 +101,8 @@ impl Document {
                 return Err(violated());
             }
         }
-        let version = self.schema_version().ok_or_else(|| Refusal::about(Rule::SchemaViolated, schema::SCHEMA))?;
+        let version =
+            self.schema_version().ok_or_else(|| Refusal::about(Rule::SchemaViolated, schema::SCHEMA))?;
         let known = before.map_or(0, |before| before.version).max(SCHEMA_VERSION);
         if version > known { Err(Refusal::about(Rule::SchemaViolated, schema::SCHEMA)) } else { Ok(()) }
     }

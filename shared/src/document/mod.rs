@@ -29,7 +29,9 @@ pub use reading::{RecordEntry, Written};
 pub const SCHEMA_VERSION: u16 = 1;
 
 /// What a document is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Kind {
@@ -218,7 +220,8 @@ impl Document {
 
     /// The changes made by these actors, in an order in which they can be applied (S14).
     pub fn changes_of(&mut self, actors: &[ActorId]) -> Vec<LocalChange> {
-        let is_theirs = |change: &Change| actors.iter().any(|actor| change.actor_id().to_bytes() == actor.as_bytes());
+        let is_theirs =
+            |change: &Change| actors.iter().any(|actor| change.actor_id().to_bytes() == actor.as_bytes());
         self.inner.get_changes(&[]).iter().filter(|change| is_theirs(change)).map(local_change).collect()
     }
 

@@ -157,7 +157,9 @@ impl Document {
     /// The paths of all fields that hold more than one distinct value.
     pub fn clashing_paths(&self) -> Vec<String> {
         let all = self.all_values().into_iter();
-        all.filter(|(_, values)| values.iter().any(|value| *value != values[0])).map(|(path, _)| path).collect()
+        all.filter(|(_, values)| values.iter().any(|value| *value != values[0]))
+            .map(|(path, _)| path)
+            .collect()
     }
 
     /// The shown value of every field that people fill in and of a void, by path, as text.
@@ -172,7 +174,9 @@ impl Document {
         let Some(kind) = self.kind() else { return BTreeMap::new() };
         let table = schema(kind);
         for (key, values) in self.standing(&automerge::ROOT) {
-            if let Some(field) = table.find(&key).filter(|field| field.typed || field.key.starts_with("void_")) {
+            if let Some(field) =
+                table.find(&key).filter(|field| field.typed || field.key.starts_with("void_"))
+            {
                 let slot = all.entry(field.key.to_owned()).or_default();
                 self.collect(slot, field, &key, values);
             }
@@ -193,7 +197,10 @@ impl Document {
             values.sort_by_key(|(former, _)| *former);
             values.into_iter().map(|(_, value)| value).collect::<Vec<_>>()
         };
-        all.into_iter().map(|(path, values)| (path, by_key_first(values))).filter(|(_, all)| !all.is_empty()).collect()
+        all.into_iter()
+            .map(|(path, values)| (path, by_key_first(values)))
+            .filter(|(_, all)| !all.is_empty())
+            .collect()
     }
 
     fn collect(&self, slot: &mut Vec<(usize, Scalar)>, field: &Field, key: &str, values: Vec<Standing>) {
@@ -229,11 +236,13 @@ impl Document {
             for object in &objects {
                 for (key, values) in self.standing(object) {
                     let Some(field) = records.find(&key) else { continue };
-                    let former = field.formerly.iter().position(|former| *former == key).map_or(0, |index| index + 1);
+                    let former =
+                        field.formerly.iter().position(|former| *former == key).map_or(0, |index| index + 1);
                     if shown.get(field.key).is_some_and(|(present, _)| *present <= former) {
                         continue;
                     }
-                    if let Some(scalar) = values.iter().find_map(|(value, op)| self.scalar(value, op, field)) {
+                    if let Some(scalar) = values.iter().find_map(|(value, op)| self.scalar(value, op, field))
+                    {
                         shown.insert(field.key, (former, scalar));
                     }
                 }
@@ -242,7 +251,8 @@ impl Document {
             let order = objects.iter().map(op_order).min().unwrap_or_default();
             entries.push((RecordEntry { id, fields, change: None, actor: None, at: None, order }, objects));
         }
-        entries.sort_by(|(one, _), (other, _)| one.order.cmp(&other.order).then_with(|| one.id.cmp(&other.id)));
+        entries
+            .sort_by(|(one, _), (other, _)| one.order.cmp(&other.order).then_with(|| one.id.cmp(&other.id)));
         entries
     }
 
@@ -357,10 +367,7 @@ impl Document {
     pub(super) fn maps(&self, parent: &ObjId, key: &str) -> Vec<ObjId> {
         let mut all = self.inner.get_all(parent, key).unwrap_or_default();
         all.reverse();
-        all.into_iter()
-            .filter(|(value, _)| is_map(value))
-            .map(|(_, object)| object)
-            .collect()
+        all.into_iter().filter(|(value, _)| is_map(value)).map(|(_, object)| object).collect()
     }
 
     /// The objects of one record, over all conflicting maps.

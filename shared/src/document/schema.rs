@@ -384,9 +384,7 @@ impl Schema {
         }
         match parts.next() {
             None => Some(Place::Record { records, id }),
-            Some(key) => {
-                records.field(key).map(|field| Place::RecordField { records, id, field })
-            }
+            Some(key) => records.field(key).map(|field| Place::RecordField { records, id, field }),
         }
     }
 }
@@ -505,7 +503,16 @@ mod tests {
             customer.place("phones/12345678/number"),
             Some(Place::RecordField { field: Field { key: "number", .. }, .. })
         ));
-        for path in ["nope", "phones", "phones/short/number", "phones/12345678/nope", "name/12345678", "", "/", "phones/1234567Z"] {
+        for path in [
+            "nope",
+            "phones",
+            "phones/short/number",
+            "phones/12345678/nope",
+            "name/12345678",
+            "",
+            "/",
+            "phones/1234567Z",
+        ] {
             assert_eq!(customer.place(path), None, "{path}");
         }
     }

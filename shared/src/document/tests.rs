@@ -26,7 +26,8 @@ fn patch<const N: usize>(fields: [(&str, Value); N]) -> Patch {
 }
 
 fn card<const N: usize>(fields: [(&str, Value); N]) -> (Document, Vec<LocalChange>) {
-    Document::create(&writer(1), &Edit::CreateCustomer { customer: CARD, fields: patch(fields) }).expect("valid")
+    Document::create(&writer(1), &Edit::CreateCustomer { customer: CARD, fields: patch(fields) })
+        .expect("valid")
 }
 
 fn edit<const N: usize>(document: &mut Document, by: u8, fields: [(&str, Value); N]) -> Vec<LocalChange> {
@@ -43,7 +44,8 @@ fn bytes(changes: &[LocalChange]) -> Vec<&[u8]> {
 
 #[test]
 fn a_card_is_created_saved_loaded_and_edited() {
-    let (mut document, changes) = card([("name", "立信工厂".into()), ("phones/aaaaaaaa/number", "13800000000".into())]);
+    let (mut document, changes) =
+        card([("name", "立信工厂".into()), ("phones/aaaaaaaa/number", "13800000000".into())]);
     assert_eq!(changes.len(), 1);
     let mut copied = copy(&mut document);
     assert_eq!(copied.heads(), document.heads());
@@ -101,7 +103,8 @@ fn changes_in_any_order_apply_and_a_missing_dependency_applies_nothing() {
 
 #[test]
 fn a_fact_is_edited_by_its_author_alone_and_voided_once() {
-    let create = Edit::CreateVisit { visit: VISIT, customer: CARD, fields: patch([("record", "谈价".into())]) };
+    let create =
+        Edit::CreateVisit { visit: VISIT, customer: CARD, fields: patch([("record", "谈价".into())]) };
     let (mut visit, _) = Document::create(&writer(1), &create).expect("valid");
     assert_eq!((visit.author(), visit.customer()), (Some(writer(1).person), Some(CARD)));
     let change = Edit::EditVisit { visit: VISIT, fields: patch([("result", "签单".into())]) };
@@ -116,7 +119,8 @@ fn a_fact_is_edited_by_its_author_alone_and_voided_once() {
     let late = other.edit(&device, &change).expect("valid");
     visit.apply(&bytes(&late)).expect("complete");
     assert!(visit.is_void() && visit.is_edited_after_void());
-    let empty = Edit::CreateVisit { visit: VISIT, customer: CARD, fields: patch([("purpose", "回访".into())]) };
+    let empty =
+        Edit::CreateVisit { visit: VISIT, customer: CARD, fields: patch([("purpose", "回访".into())]) };
     assert_eq!(Document::create(&writer(1), &empty).expect_err("empty").rule, Rule::VisitEmpty);
 }
 
@@ -181,8 +185,9 @@ fn a_large_edit_is_cut_into_changes_within_the_limits() {
 fn an_invalid_edit_is_refused_whole() {
     let (mut document, _) = card([("name", "甲".into())]);
     let heads = document.heads();
-    let too_many: Patch =
-        (0..=limits::RECORDS_MAX).map(|number| (format!("tags/record{number:04}/name"), "x".into())).collect();
+    let too_many: Patch = (0..=limits::RECORDS_MAX)
+        .map(|number| (format!("tags/record{number:04}/name"), "x".into()))
+        .collect();
     let cases = [
         (patch([("name", "乙".into()), ("nope", "x".into())]), Rule::ValueInvalid),
         (patch([("name", "长".repeat(201).as_str().into())]), Rule::ValueInvalid),
@@ -195,7 +200,8 @@ fn an_invalid_edit_is_refused_whole() {
         (too_many, Rule::DocumentTooLarge),
     ];
     for (fields, rule) in cases {
-        let refusal = document.edit(&writer(1), &Edit::EditCustomer { customer: CARD, fields }).expect_err("invalid");
+        let refusal =
+            document.edit(&writer(1), &Edit::EditCustomer { customer: CARD, fields }).expect_err("invalid");
         assert_eq!(refusal.rule, rule);
     }
     let void = Edit::VoidVisit { visit: VISIT, reason: "x".to_owned() };
@@ -211,10 +217,16 @@ fn maps_and_records_made_twice_are_read_as_one() {
     let mut second = writer(2);
     second.person = writer(1).person;
     let change = |fields| Edit::EditVisit { visit: VISIT, fields };
-    one.edit(&writer(1), &change(patch([("quotes/aaaaaaaa/product", "甲".into()), ("quotes/bbbbbbbb/unit", "桶".into())])))
-        .expect("valid");
+    one.edit(
+        &writer(1),
+        &change(patch([("quotes/aaaaaaaa/product", "甲".into()), ("quotes/bbbbbbbb/unit", "桶".into())])),
+    )
+    .expect("valid");
     let theirs = other
-        .edit(&second, &change(patch([("quotes/aaaaaaaa/pack", "200L".into()), ("quotes/cccccccc/unit", "瓶".into())])))
+        .edit(
+            &second,
+            &change(patch([("quotes/aaaaaaaa/pack", "200L".into()), ("quotes/cccccccc/unit", "瓶".into())])),
+        )
         .expect("valid");
     one.apply(&bytes(&theirs)).expect("complete");
     let quotes = one.records("quotes");

@@ -106,7 +106,8 @@ fn places(base: &[char], present: &[char]) -> Places {
 fn differences(old: &[char], new: &[char]) -> Vec<(Range<usize>, Range<usize>)> {
     let head = old.iter().zip(new).take_while(|(one, other)| one == other).count();
     let tail_max = old.len().min(new.len()) - head;
-    let tail = old.iter().rev().zip(new.iter().rev()).take(tail_max).take_while(|(one, other)| one == other).count();
+    let tail =
+        old.iter().rev().zip(new.iter().rev()).take(tail_max).take_while(|(one, other)| one == other).count();
     let (old, new) = (&old[head..old.len() - tail], &new[head..new.len() - tail]);
     if old.is_empty() && new.is_empty() {
         return Vec::new();
@@ -115,7 +116,11 @@ fn differences(old: &[char], new: &[char]) -> Vec<(Range<usize>, Range<usize>)> 
         return vec![(head..head + old.len(), head..head + new.len())];
     }
     if old.len() + new.len() <= FINE_CHARS_MAX {
-        return changes_of(&capture_diff_slices(Algorithm::Myers, old, new), |index| head + index, |index| head + index);
+        return changes_of(
+            &capture_diff_slices(Algorithm::Myers, old, new),
+            |index| head + index,
+            |index| head + index,
+        );
     }
     let (old_parts, new_parts) = (sentences(old), sentences(new));
     if old_parts.len() + new_parts.len() > FINE_CHARS_MAX {

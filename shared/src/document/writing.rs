@@ -32,7 +32,9 @@ impl Document {
     /// If the edit does not create a document.
     pub fn create(writer: &Writer, edit: &Edit) -> Result<(Document, Vec<LocalChange>), Refusal> {
         let (header, patch) = match edit {
-            Edit::CreateCustomer { fields, .. } => (Header { kind: Kind::Customer, customer: None, about: None }, fields),
+            Edit::CreateCustomer { fields, .. } => {
+                (Header { kind: Kind::Customer, customer: None, about: None }, fields)
+            }
             Edit::CreateVisit { customer, fields, .. } => {
                 (Header { kind: Kind::Visit, customer: Some(*customer), about: None }, fields)
             }
@@ -195,7 +197,8 @@ impl Document {
         // `set_author` draws a new actor where the author differs, so the actor is set after it.
         self.inner.set_author(Some(Author::from(writer.person.as_bytes().to_vec())));
         self.inner.set_actor(automerge::ActorId::from(writer.actor.as_bytes()));
-        let mut pen = Pen { document: self, time: change_time(writer.recorded.at), bytes: 0, changes: Vec::new() };
+        let mut pen =
+            Pen { document: self, time: change_time(writer.recorded.at), bytes: 0, changes: Vec::new() };
         match header {
             Some(header) => pen.header(writer, header),
             None => pen.upgrade(SCHEMA_VERSION),
@@ -257,7 +260,10 @@ impl Step {
             Step::Put { value: Scalar::Str(text), .. } => 80 + text.len(),
             Step::Put { .. } | Step::Remove { .. } | Step::RemoveRecord { .. } => 80,
             Step::Text { splices, .. } => {
-                80 + splices.iter().map(|splice| 4 * splice.insert.len() + 4 * splice.delete.len()).sum::<usize>()
+                80 + splices
+                    .iter()
+                    .map(|splice| 4 * splice.insert.len() + 4 * splice.delete.len())
+                    .sum::<usize>()
             }
         }
     }
@@ -487,8 +493,12 @@ mod tests {
     use super::*;
     use crate::testing::{bytes, card, copy, writer};
 
-    static MOVED: Field =
-        Field { key: "short_name", content: Content::Word { max: 200 }, typed: true, formerly: &["nickname"] };
+    static MOVED: Field = Field {
+        key: "short_name",
+        content: Content::Word { max: 200 },
+        typed: true,
+        formerly: &["nickname"],
+    };
 
     fn put(document: &mut Document, by: u8, field: &'static Field, value: &str) -> Vec<LocalChange> {
         let step = Step::Put { at: At::Root, field, value: Scalar::Str(value.to_owned()) };

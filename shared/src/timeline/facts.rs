@@ -49,7 +49,8 @@ pub fn comment_entries(
 ) -> Vec<TimelineEntry> {
     let (Some(author), Some(recorded)) = (document.author(), document.recorded()) else { return Vec::new() };
     let text = document.text_of("text").unwrap_or_default();
-    let Some(mut entry) = fact(document, "comment", author, recorded_as_stated(recorded), text, source, about, lookup)
+    let Some(mut entry) =
+        fact(document, "comment", author, recorded_as_stated(recorded), text, source, about, lookup)
     else {
         return Vec::new();
     };
@@ -91,7 +92,18 @@ fn visit_entry(
     let at = took_place(document)?;
     let text = document.text_of("record").unwrap_or_default();
     let mut entry = fact(document, "visit", author, at, text, source, about, lookup)?;
-    for key in ["visit_kind", "purpose", "problem", "countermeasure", "result", "left", "status_after", "level_after", "void_reason", "import_note"] {
+    for key in [
+        "visit_kind",
+        "purpose",
+        "problem",
+        "countermeasure",
+        "result",
+        "left",
+        "status_after",
+        "level_after",
+        "void_reason",
+        "import_note",
+    ] {
         if let Some(value) = document.text_of(key) {
             entry.details.insert(key.to_owned(), Json::String(value));
         }
@@ -126,7 +138,9 @@ fn next_action(document: &mut Document, details: &mut FieldMap) {
     let actions = document.records("next_actions");
     let day = |action: &RecordEntry| action.text("day").and_then(|day| day.parse::<StatedTime>().ok());
     let open = actions.iter().filter(|action| !action.is("done"));
-    let Some(next) = open.min_by_key(|action| day(action).map_or(i64::MAX, |day| day.begins().0)) else { return };
+    let Some(next) = open.min_by_key(|action| day(action).map_or(i64::MAX, |day| day.begins().0)) else {
+        return;
+    };
     if let Some(text) = next.text("text") {
         details.insert("next_action".to_owned(), Json::String(text.to_owned()));
     }
@@ -207,8 +221,11 @@ fn part(
 
 /// Such as `46#液压油 200L ¥1850.00/桶`.
 fn quote_text(quote: &RecordEntry) -> String {
-    let mut words: Vec<String> =
-        ["product", "spec", "pack"].into_iter().filter_map(|key| quote.text(key)).map(str::to_owned).collect();
+    let mut words: Vec<String> = ["product", "spec", "pack"]
+        .into_iter()
+        .filter_map(|key| quote.text(key))
+        .map(str::to_owned)
+        .collect();
     if let Some(fen) = quote.int("price_fen") {
         let unit = quote.text("unit").map(|unit| format!("/{unit}")).unwrap_or_default();
         words.push(format!("¥{}.{:02}{unit}", fen / 100, fen % 100));

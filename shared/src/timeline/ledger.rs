@@ -51,7 +51,8 @@ fn entry(event: &LedgerEvent, about: About<'_>, lookup: &Lookup<'_>) -> Option<T
             let mut entry = frame("late_edit", Some(late.person)).entry(text, lookup);
             entry.recorded = late.recorded;
             entry.recorded_at = late.recorded.map(|recorded| recorded.at.to_iso(recorded.offset_minutes));
-            let present = about.record.and_then(|record| record.late.iter().find(|(seq, _)| *seq == event.seq));
+            let present =
+                about.record.and_then(|record| record.late.iter().find(|(seq, _)| *seq == event.seq));
             let state = present.map_or(late.state, |(_, work)| work.state);
             entry.details.insert("late".to_owned(), json!(event.seq));
             entry.details.insert("state".to_owned(), json!(state));

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::card;
+use crate::document::Document;
 use crate::edit::Edit;
 use crate::id::{ActorId, DeviceId, Scope, Seq};
 use crate::ledger::event::{FieldChange, LateKind};
 use crate::ledger::{EventKind, LateState, LateWork, LedgerEvent};
-use crate::document::Document;
 use crate::settings::Settings;
 use crate::testing::{CARD, COMMENT, START, VISIT, bytes, card, copy, edit, patch, person, recorded, writer};
 
@@ -62,13 +62,18 @@ fn visit_at(at: Recorded, fields: crate::edit::Patch) -> Document {
 /// Draws entries as lines: what a person reads, in order.
 fn drawn(entries: &[TimelineEntry]) -> String {
     let line = |entry: &TimelineEntry| {
-        let marks = if entry.marks.is_empty() { String::new() } else { format!(" [{}]", entry.marks.join(" ")) };
+        let marks =
+            if entry.marks.is_empty() { String::new() } else { format!(" [{}]", entry.marks.join(" ")) };
         format!("{} {} {}: {}{marks}", entry.at, entry.kind, entry.person, entry.text)
     };
     entries.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn entries_of(visit: &mut Document, received: Option<i64>, record: Option<&CustomerRecord>) -> Vec<TimelineEntry> {
+fn entries_of(
+    visit: &mut Document,
+    received: Option<i64>,
+    record: Option<&CustomerRecord>,
+) -> Vec<TimelineEntry> {
     with_lookup(|lookup| visit_entries(visit, &source(VISIT, received), about(record), lookup))
 }
 
@@ -170,7 +175,9 @@ fn visits_around_a_transfer_are_marked() {
         state: LateState::Accepted,
     };
     let edit = LateKind::CardEdit {
-        fields: vec![FieldChange { field: "address".to_owned(), before: None, after: Some("南".to_owned()) }],
+        fields: vec![FieldChange {
+            field: "address".to_owned(), before: None, after: Some("南".to_owned())
+        }],
     };
     let mut held = late(edit, Some(CARD));
     held.state = LateState::Held;
@@ -182,9 +189,19 @@ fn visits_around_a_transfer_are_marked() {
     };
     let mut events = vec![
         registered(START),
-        event(2, START + HOUR, Some(3), EventKind::CustomerAccepted { customer: CARD, code: "KH00001".to_owned() }),
+        event(
+            2,
+            START + HOUR,
+            Some(3),
+            EventKind::CustomerAccepted { customer: CARD, code: "KH00001".to_owned() },
+        ),
         event(3, START + 2 * HOUR, Some(3), transfer),
-        event(4, START + 3 * HOUR, None, EventKind::LateWorkArrived { late: late(LateKind::FactAfter, Some(VISIT)) }),
+        event(
+            4,
+            START + 3 * HOUR,
+            None,
+            EventKind::LateWorkArrived { late: late(LateKind::FactAfter, Some(VISIT)) },
+        ),
         event(5, START + 3 * HOUR, None, EventKind::LateWorkArrived { late: held }),
     ];
     let record = fold(&events);
@@ -201,7 +218,12 @@ fn visits_around_a_transfer_are_marked() {
          2025-11-25T03:00:00+08:00 late_edit 甲: – → 南"
     );
     assert_eq!(entries[4].details["state"], "held");
-    events.push(event(6, START + 4 * HOUR, Some(2), EventKind::LateWorkSettled { late: Seq(5), state: LateState::Applied }));
+    events.push(event(
+        6,
+        START + 4 * HOUR,
+        Some(2),
+        EventKind::LateWorkSettled { late: Seq(5), state: LateState::Applied },
+    ));
     let record = fold(&events);
     let entries = with_lookup(|lookup| ledger_entries(&events, about(Some(&record)), lookup));
     assert_eq!(entries[3].details["state"], "applied");
@@ -233,20 +255,37 @@ fn changes_of_contacts_phones_and_level_are_entries() {
         ("contacts/aaaaaaaa/name", "王工".into()),
         ("phones/aaaaaaaa/number", "13800000000".into()),
     ]);
-    edit(&mut document, 2, [("level", "B".into()), ("contacts/bbbbbbbb/name", "李工".into()), ("contacts/bbbbbbbb/title", "经理".into())]);
-    edit(&mut document, 3, [
-        ("contacts/aaaaaaaa/state", "离职".into()),
-        ("contacts/aaaaaaaa/successor", "bbbbbbbb".into()),
-        ("phones/bbbbbbbb/number", "13900000000".into()),
-        ("phones/bbbbbbbb/replaces", "aaaaaaaa".into()),
-        ("phones/aaaaaaaa/state", "retired".into()),
-    ]);
-    edit(&mut document, 3, [("contacts/bbbbbbbb/title", "总监".into()), ("phones/bbbbbbbb/state", "retired".into())]);
+    edit(
+        &mut document,
+        2,
+        [
+            ("level", "B".into()),
+            ("contacts/bbbbbbbb/name", "李工".into()),
+            ("contacts/bbbbbbbb/title", "经理".into()),
+        ],
+    );
+    edit(
+        &mut document,
+        3,
+        [
+            ("contacts/aaaaaaaa/state", "离职".into()),
+            ("contacts/aaaaaaaa/successor", "bbbbbbbb".into()),
+            ("phones/bbbbbbbb/number", "13900000000".into()),
+            ("phones/bbbbbbbb/replaces", "aaaaaaaa".into()),
+            ("phones/aaaaaaaa/state", "retired".into()),
+        ],
+    );
+    edit(
+        &mut document,
+        3,
+        [("contacts/bbbbbbbb/title", "总监".into()), ("phones/bbbbbbbb/state", "retired".into())],
+    );
     edit(&mut document, 3, [("phones/bbbbbbbb", crate::edit::Value::Null)]);
     let mut entries =
         with_lookup(|lookup| card_entries(&mut document, &source(CARD, None), about(None), lookup));
     sort(&mut entries, None);
-    let words: Vec<_> = entries.iter().map(|entry| format!("{} {}: {}", entry.kind, entry.person, entry.text)).collect();
+    let words: Vec<_> =
+        entries.iter().map(|entry| format!("{} {}: {}", entry.kind, entry.person, entry.text)).collect();
     assert_eq!(words.len(), 7, "{words:#?}");
     for expected in [
         "level 乙: C → B",
@@ -278,10 +317,21 @@ fn numbers_that_replace_one_at_once_are_to_be_checked() {
     let phones = with_lookup(|lookup| card::phones(&mut one, lookup));
     let drawn: Vec<_> = phones
         .iter()
-        .map(|phone| format!("{} {} {} {}", phone.number, phone.state, phone.to_check, phone.person.clone().unwrap_or_default()))
+        .map(|phone| {
+            format!(
+                "{} {} {} {}",
+                phone.number,
+                phone.state,
+                phone.to_check,
+                phone.person.clone().unwrap_or_default()
+            )
+        })
         .collect();
     assert_eq!(drawn, ["2 active true 甲", "3 active true 乙", "1 retired false 甲"]);
-    assert!(with_lookup(|lookup| card::clashes(&mut one, lookup)).is_empty(), "retired twice is retired once");
+    assert!(
+        with_lookup(|lookup| card::clashes(&mut one, lookup)).is_empty(),
+        "retired twice is retired once"
+    );
     edit(&mut one, 3, [("phones/cccccccc/state", "retired".into())]);
     let phones = with_lookup(|lookup| card::phones(&mut one, lookup));
     assert!(phones.iter().all(|phone| !phone.to_check));
@@ -305,7 +355,10 @@ fn a_clash_shows_both_values_with_person_and_time() {
         .collect();
     assert_eq!(one.text_of("address").as_deref(), Some(values[0].0));
     values.sort_unstable();
-    assert_eq!(values, [("北", "甲", "2025-11-25T00:00:01+08:00"), ("南", "乙", "2025-11-25T00:00:02+08:00")]);
+    assert_eq!(
+        values,
+        [("北", "甲", "2025-11-25T00:00:01+08:00"), ("南", "乙", "2025-11-25T00:00:02+08:00")]
+    );
 }
 
 /// TL-9: a comment stands at its recording and names the visit that it is about.
@@ -318,8 +371,9 @@ fn a_comment_stands_at_its_recording() {
         text: "请跟进".to_owned(),
     };
     let (mut comment, _) = Document::create(&writer(4), &create).expect("valid");
-    let entries =
-        with_lookup(|lookup| comment_entries(&mut comment, &source(COMMENT, Some(START + HOUR)), about(None), lookup));
+    let entries = with_lookup(|lookup| {
+        comment_entries(&mut comment, &source(COMMENT, Some(START + HOUR)), about(None), lookup)
+    });
     assert_eq!(drawn(&entries), "2025-11-25T00:00:04+08:00 comment 主管: 请跟进");
     assert_eq!(entries[0].details["about"], VISIT.to_string());
     assert_eq!(entries[0].received_at.as_deref(), Some("2025-11-25T01:00:00+08:00"));

@@ -23,8 +23,18 @@ const PRED_COUNT: u64 = 0x70;
 const PRED_ACTOR: u64 = 0x71;
 const PRED_COUNTER: u64 = 0x73;
 const KNOWN: [u64; 12] = [
-    OBJECT_ACTOR, OBJECT_COUNTER, KEY_ACTOR, KEY_COUNTER, KEY_STRING, INSERT, ACTION, VALUE_META, VALUE, PRED_COUNT,
-    PRED_ACTOR, PRED_COUNTER,
+    OBJECT_ACTOR,
+    OBJECT_COUNTER,
+    KEY_ACTOR,
+    KEY_COUNTER,
+    KEY_STRING,
+    INSERT,
+    ACTION,
+    VALUE_META,
+    VALUE,
+    PRED_COUNT,
+    PRED_ACTOR,
+    PRED_COUNTER,
 ];
 /// Marks on text, which no document of ours has.
 const EXPAND: u64 = 0x94;

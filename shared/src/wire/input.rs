@@ -65,7 +65,8 @@ impl<'a> Input<'a> {
             let shift = 7 * index;
             value |= i64::from(byte & 0x7f).wrapping_shl(shift);
             if byte & 0x80 == 0 {
-                let repeats_sign = (byte == 0 && previous & 0x40 == 0) || (byte == 0x7f && previous & 0x40 != 0);
+                let repeats_sign =
+                    (byte == 0 && previous & 0x40 == 0) || (byte == 0x7f && previous & 0x40 != 0);
                 if index > 0 && repeats_sign {
                     return Err(Malformed);
                 }

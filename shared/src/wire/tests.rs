@@ -52,7 +52,8 @@ fn a_header_of_a_generated_change_is_what_automerge_reports() {
             assert_eq!(header.deps, deps);
             let author = reported.author().map(|author| author.as_bytes().to_vec());
             assert_eq!(header.author.map(|author| author.0.to_vec()), author);
-            let others: Vec<_> = reported.other_actor_ids().iter().map(|actor| actor.to_bytes().to_vec()).collect();
+            let others: Vec<_> =
+                reported.other_actor_ids().iter().map(|actor| actor.to_bytes().to_vec()).collect();
             assert_eq!(header.other_actors.iter().map(|actor| actor.0.to_vec()).collect::<Vec<_>>(), others);
             seen += 1;
         }
@@ -201,7 +202,11 @@ fn a_first_counter_beyond_all_reason_is_refused() {
     // No dependencies, an actor of sixteen bytes and sequence number 1 stand before the counter.
     assert_eq!(body[0..2], [0, 16]);
     assert_eq!(body[18..20], [1, 1]);
-    for counter in [&[0][..], &[0x80, 0x80, 0x80, 0x80, 0x10], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]] {
+    for counter in [
+        &[0][..],
+        &[0x80, 0x80, 0x80, 0x80, 0x10],
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+    ] {
         let mut absurd = body.clone();
         absurd.splice(19..20, counter.iter().copied());
         assert_eq!(rule(&chunk(1, &absurd)), Rule::StartOpAbsurd, "{counter:?}");

@@ -251,6 +251,7 @@ mod tests {
             "YTWJ",
             "yantian",
             "yantwj",
+            "shzh",
             "szsytwj",
             "盐田 五金",
             "ｙｔｗｊ",

@@ -25,6 +25,7 @@ fn rule(input: &AdmissionInput) -> Rule {
     admit(input).expect_err("to be refused").rule
 }
 
+/// ADM-1
 #[test]
 fn an_honest_document_is_admitted_saved_and_projected() {
     let (mut document, mut changes) =
@@ -52,6 +53,7 @@ fn an_honest_document_is_admitted_saved_and_projected() {
     assert_eq!(minicbor::decode::<Projection>(&cbor).expect("just written"), admitted.projection);
 }
 
+/// ADM-1
 #[test]
 fn random_histories_are_admitted_change_by_change() {
     for seed in 0..120 {
@@ -70,6 +72,7 @@ fn random_histories_are_admitted_change_by_change() {
     }
 }
 
+/// ADM-1
 #[test]
 fn the_prefix_before_a_bad_change_is_admitted() {
     let (mut document, mut changes) = card([("name", "甲".into())]);
@@ -82,6 +85,7 @@ fn the_prefix_before_a_bad_change_is_admitted() {
     assert_eq!(admitted.refused.map(|refusal| refusal.rule), Some(Rule::ChangeMalformed));
 }
 
+/// ADM-1
 #[test]
 fn what_is_known_already_is_admitted_without_effect() {
     let (mut document, changes) = card([("name", "甲".into())]);
@@ -90,6 +94,7 @@ fn what_is_known_already_is_admitted_without_effect() {
     assert_eq!((again.saved, again.applied, again.field_changes.len()), (stored, 1, 0));
 }
 
+/// ADM-2
 #[test]
 fn a_foreign_author_a_gap_a_repetition_and_a_missing_dependency_are_named() {
     let (mut document, first) = card([("name", "甲".into())]);
@@ -107,6 +112,7 @@ fn a_foreign_author_a_gap_a_repetition_and_a_missing_dependency_are_named() {
     assert_eq!(rule(&card_input(Some(b"damaged".to_vec()), 1, bytes(&first))), Rule::Unloadable);
 }
 
+/// ADM-4
 #[test]
 fn a_fact_is_changed_by_its_author_alone_and_stays_in_its_scope() {
     let (mut document, first) = visit([("record", "谈价".into())]);
@@ -138,6 +144,7 @@ fn crafted(stored: &[u8], make: impl Fn(&mut automerge::AutoCommit)) -> Admissio
     card_input(Some(stored.to_vec()), 2, vec![change])
 }
 
+/// ADM-5
 #[test]
 fn keys_types_values_and_depths_outside_the_schema_are_refused() {
     use automerge::transaction::Transactable;
@@ -196,6 +203,7 @@ fn keys_types_values_and_depths_outside_the_schema_are_refused() {
     }
 }
 
+/// ADM-6
 #[test]
 fn records_and_texts_beyond_twice_their_limit_are_refused() {
     use automerge::transaction::Transactable;
@@ -228,6 +236,7 @@ fn records_and_texts_beyond_twice_their_limit_are_refused() {
     assert_eq!(refused, Some(Rule::DocumentTooLarge));
 }
 
+/// ADM-3
 #[test]
 fn only_the_counter_after_the_highest_known_one_is_legal() {
     let (_, changes) = card([("name", "甲".into())]);
@@ -238,6 +247,7 @@ fn only_the_counter_after_the_highest_known_one_is_legal() {
     assert_eq!(ground.judge(&header, person(1)).expect_err("a gap").rule, Rule::StartOpAbsurd);
 }
 
+/// DOC-6, ADM-1
 #[test]
 fn a_long_record_arrives_in_several_changes_and_is_admitted_as_a_whole() {
     let long: String = "今天见到王工谈了价格。".repeat(1_500);
@@ -252,6 +262,7 @@ fn a_long_record_arrives_in_several_changes_and_is_admitted_as_a_whole() {
     assert_eq!(document.text_of("record"), Some(long));
 }
 
+/// ADM-1
 #[test]
 fn a_difference_deep_in_a_long_text_is_shown() {
     let (mut document, _) = card([("remarks", "旧".repeat(300).as_str().into())]);
@@ -259,4 +270,61 @@ fn a_difference_deep_in_a_long_text_is_shown() {
     let changes = edit(&mut document, 2, [("remarks", format!("{}新", "旧".repeat(300)).as_str().into())]);
     let admitted = admit(&card_input(Some(stored), 2, bytes(&changes))).expect("honest");
     assert_eq!(admitted.field_changes[0].after.as_deref(), Some(format!("…{}新", "旧".repeat(20)).as_str()));
+}
+
+/// Brings a changed body into a chunk with a right checksum.
+fn resealed(body: &[u8]) -> Vec<u8> {
+    use sha2::Digest as _;
+    let mut covered = vec![1];
+    let mut length = body.len();
+    while length > 0x7f {
+        covered.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    covered.push(length as u8);
+    covered.extend_from_slice(body);
+    let mut bytes = vec![0x85, 0x6f, 0x4a, 0x83];
+    bytes.extend_from_slice(&sha2::Sha256::digest(&covered)[..4]);
+    bytes.extend_from_slice(&covered);
+    bytes
+}
+
+/// ADM-7: what passes the pre-parser and is nonsense all the same is either harmless, so that its saved form
+/// loads again, or refused; nothing escapes as a panic.
+#[test]
+fn altered_changes_are_admitted_only_if_they_can_be_loaded_again() {
+    let mut entropy = crate::testing::entropy(11);
+    let (mut tried, mut unloadable) = (0, 0);
+    for seed in 0..400 {
+        let (document, changes) = random_history(seed);
+        let Some(last) = changes.last().filter(|_| changes.len() > 1) else { continue };
+        let kind = document.kind().expect("ours");
+        let mut stored = Document::empty();
+        stored.apply(&bytes(&changes[..changes.len() - 1])).expect("complete");
+        let actor = wire::parse(&last.bytes).expect("ours").actor;
+        let by = if kind.is_fact() { 1 } else { actor.0[0] - 100 };
+        let header_length = if last.bytes[9] < 0x80 { 10 } else { 11 };
+        for _ in 0..60 {
+            let mut body = last.bytes[header_length..].to_vec();
+            for _ in 0..1 + entropy.below(2) {
+                let at = body.len() / 3 + entropy.below((body.len() - body.len() / 3) as u64) as usize;
+                body[at] = body[at].wrapping_add(1 + entropy.below(3) as u8);
+            }
+            let altered = resealed(&body);
+            if wire::parse(&altered).is_err() {
+                continue;
+            }
+            tried += 1;
+            let mut input = card_input(Some(stored.save()), by, vec![altered]);
+            input.kind = kind;
+            match admit(&input) {
+                Ok(admitted) => {
+                    let mut again = Document::load(&admitted.saved).expect("admitted, so it loads");
+                    assert_eq!(again.heads(), admitted.heads, "seed {seed}");
+                }
+                Err(refusal) => unloadable += usize::from(refusal.rule == Rule::Unloadable),
+            }
+        }
+    }
+    assert!(tried > 500 && unloadable > 20, "{tried} tried, {unloadable} unloadable: too few to show it");
 }

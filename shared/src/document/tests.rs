@@ -42,6 +42,7 @@ fn bytes(changes: &[LocalChange]) -> Vec<&[u8]> {
     changes.iter().map(|change| change.bytes.as_slice()).collect()
 }
 
+/// DOC-1
 #[test]
 fn a_card_is_created_saved_loaded_and_edited() {
     let (mut document, changes) =
@@ -61,6 +62,7 @@ fn a_card_is_created_saved_loaded_and_edited() {
     assert_eq!(document.recorded(), Some(writer(1).recorded));
 }
 
+/// DOC-2, DOC-11
 #[test]
 fn both_values_of_a_clash_stand_with_their_writers_and_the_next_write_settles_it() {
     let (mut one, _) = card([("name", "甲".into())]);
@@ -85,6 +87,7 @@ fn both_values_of_a_clash_stand_with_their_writers_and_the_next_write_settles_it
     assert!(one.clashing_paths().is_empty());
 }
 
+/// DOC-3
 #[test]
 fn changes_in_any_order_apply_and_a_missing_dependency_applies_nothing() {
     let (mut document, mut changes) = card([("name", "甲".into())]);
@@ -101,6 +104,7 @@ fn changes_in_any_order_apply_and_a_missing_dependency_applies_nothing() {
     assert_eq!(other.changes_of(&[writer(1).actor]), changes);
 }
 
+/// DOC-10
 #[test]
 fn a_fact_is_edited_by_its_author_alone_and_voided_once() {
     let create =

@@ -189,6 +189,7 @@ mod tests {
         check("abc", "aBc", "c", "Bc");
         check("😀b", "😀c", "a😀b", "a😀c");
         check("ab", "aXb", "aYb", "aYXb");
+        check("abc", "aXbc", "aYc", "aYXc");
         check("12345", "1", "1", "1");
         check("line one\nline two", "line one\nline 2", "line 1\nline two", "line 1\nline 2");
     }

@@ -129,10 +129,7 @@ impl Client {
                 self.outbox.clear_pause(lane);
                 self.touch(Key::Out(out));
             }
-            ItemResult::Refused(refusal)
-                if !refusal.rule.is_passing()
-                    && !(refusal.rule == Rule::NotFound && self.is_customer_on_its_way(out, lane)) =>
-            {
+            ItemResult::Refused(refusal) if !self.is_request_passing(out, refusal.rule) => {
                 self.outbox.clear_pause(lane);
                 self.settle_out(out, OutState::Refused(refusal));
             }
@@ -140,6 +137,11 @@ impl Client {
                 self.outbox.pause(lane, now.monotonic_ms, &mut self.entropy);
             }
         }
+    }
+
+    /// Whether a request's refusal may change by itself: the server is full, or does not know the card yet.
+    fn is_request_passing(&self, out: u64, rule: Rule) -> bool {
+        rule.is_passing() || (rule == Rule::NotFound && self.is_customer_on_its_way(out, Lane::Request(out)))
     }
 
     fn take_release_result(&mut self, now: Now, scope: Scope, result: ItemResult) {

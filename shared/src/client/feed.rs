@@ -135,7 +135,7 @@ impl Client {
             self.mark_broken(doc);
             return;
         };
-        let received = self.held.get(doc).map_or(received, |row| row.received);
+        // The feed's time of receipt is the server's word. That of an answer is not, if the change was known.
         let generation = self.ledger.scope(scope).map_or(0, |state| state.row.generation);
         self.held.insert(doc, DocRow { kind, scope, received, heads, generation, saved: saved.into() });
         self.touch(Key::Doc(doc));

@@ -379,3 +379,17 @@ fn cl_23_a_former_owner_loses_nothing_of_all_four_kinds_of_unsent_work() {
     phone.reopen();
     assert_eq!(phone.refused().len(), 1);
 }
+
+#[test]
+fn cl_15_after_a_lost_answer_the_time_of_receipt_is_that_of_the_first_push() {
+    let (mut hub, mut phone) = rep_with_factory();
+    phone.drop_frames = 1;
+    phone.edit(visit(VISIT, FACTORY, "看了设备"));
+    phone.run(&mut hub);
+    let first = hub.time;
+    phone.disconnect(&mut hub);
+    hub.time.0 += 3_600_000;
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert_eq!(phone.client.held.get(VISIT).map(|row| row.received), Some(first));
+}

@@ -17,6 +17,7 @@ pub(super) struct HubDoc {
     pub(super) scope: Scope,
     pub(super) document: Document,
     log: Vec<(u64, Vec<u8>)>,
+    received: UtcMillis,
 }
 
 struct Grant {
@@ -124,6 +125,7 @@ impl Hub {
                 scope,
                 document: Document::empty(),
                 log: Vec::new(),
+                received: self.time,
             });
             entry.document.apply(std::slice::from_ref(change)).expect("the test's changes fit");
             entry.log.push((self.seq, change.clone()));
@@ -296,7 +298,7 @@ impl Hub {
                 if fresh.is_empty() {
                     continue;
                 }
-                let (doc, kind, received) = (*doc, known.kind, self.time);
+                let (doc, kind, received) = (*doc, known.kind, known.received);
                 items.push(if is_full {
                     let mut copy = Document::empty();
                     let upto: Vec<_> =

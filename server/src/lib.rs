@@ -7,6 +7,7 @@ pub mod report;
 pub mod store;
 pub mod admission;
 pub mod hub;
+pub mod demo;
 pub mod http;
 pub mod device;
 pub mod command;

@@ -22,6 +22,7 @@ pub struct Arguments {
 
 /// One command.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one value a process, read once")]
 pub enum Command {
     /// Make a new data folder 新建数据文件夹
     Init {

@@ -17,6 +17,7 @@ pub struct DeviceArguments {
 
 /// One command of the headless phone, or of the server about devices.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one value a process, read once")]
 pub enum DeviceCommand {
     /// Server: all devices, with last contact and unsent work 服务器：设备列表
     List {

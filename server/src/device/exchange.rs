@@ -207,7 +207,7 @@ fn entries(phone: &mut Phone, customer: Option<shared::id::DocId>, seen: &HashSe
     loop {
         let mut newest = visit::newest(phone, limit);
         let reaches_back = newest.iter().any(|entry| seen.contains(&fingerprint(entry)));
-        if reaches_back && !seen.is_empty() || newest.len() < limit {
+        if reaches_back || newest.len() < limit {
             newest.reverse();
             return newest;
         }

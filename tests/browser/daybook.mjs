@@ -163,7 +163,7 @@ export class Profile {
 
   /** Waits until this browser's connection stands and nothing is unsent. */
   async settled() {
-    await this.page.locator('a[href="/sync"][data-link="live"]:visible', { hasText: '已同步' }).first().waitFor();
+    await this.page.locator('a[href="/outbox"][data-link="live"]:visible', { hasText: '已同步' }).first().waitFor();
   }
 
   /** Waits until the service worker can open the app without a network. */
@@ -188,7 +188,7 @@ export class Profile {
   /** Writes a visit of the customer that is open: three taps and a text. */
   async writeVisit(text, result = '继续跟进') {
     await this.page.getByRole('link', { name: '到访', exact: true }).click();
-    await this.page.getByLabel('记录', { exact: true }).fill(text);
+    await this.page.getByRole('textbox', { name: '记录', exact: true }).fill(text);
     await this.page.getByRole('button', { name: '结束' }).click();
     await this.page.getByRole('button', { name: result, exact: true }).last().click();
     await this.page.getByText('已存在本机').first().waitFor();

@@ -6,8 +6,8 @@ import { seed } from './seed.mjs';
 
 const folder = process.argv[2] ?? '/tmp/daybook-pictures';
 const only = process.argv.slice(3);
-const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
-const DESKTOP = { viewport: { width: 1280, height: 800 } };
+const PHONE = { reducedMotion: 'reduce', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const DESKTOP = { reducedMotion: 'reduce', viewport: { width: 1280, height: 800 } };
 mkdirSync(folder, { recursive: true });
 
 const company = process.env.DAYBOOK_COMPANY
@@ -49,7 +49,7 @@ async function screens(profile, role, size) {
     await page.getByRole('heading', { name: '联系人' }).waitFor();
   });
   await shoot('settings', at('/settings'));
-  await shoot('sync', at('/sync'));
+  await shoot('sync', at('/outbox'));
   if (role === 'rep') {
     await shoot('clash', async () => {
       await at(`/customer/${first}/card`)();
@@ -65,8 +65,8 @@ async function screens(profile, role, size) {
     await shoot('visit-middle', async () => {
       await page.getByRole('heading', { name: '目的' }).scrollIntoViewIfNeeded();
       await page.getByRole('button', { name: '报价', exact: true }).first().click();
-      await page.getByLabel('记录', { exact: true }).fill('采购同意首单货到付款，下周出合同。');
-      await page.getByLabel('对策', { exact: true }).scrollIntoViewIfNeeded();
+      await page.getByRole('textbox', { name: '记录', exact: true }).fill('采购同意首单货到付款，下周出合同。');
+      await page.getByRole('textbox', { name: '对策', exact: true }).scrollIntoViewIfNeeded();
     });
     await shoot('visit-end', async () => {
       await page.getByRole('button', { name: '结束' }).click();

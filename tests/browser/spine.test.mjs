@@ -51,20 +51,21 @@ test('work written without a network survives a reload and a closed browser, and
     await rep.context.setOffline(true);
     await rep.page.goto(`${company.url}/customer/${customer}`);
     await rep.page.getByTestId('timeline').getByText('液压站六台').waitFor();
-    await rep.page.getByText(/\d+ 条未传/).first().waitFor();
+    await rep.page.locator('a[href="/outbox"]:visible', { hasText: /\d+ 条未传/ }).waitFor();
   });
 
   await t.test('a draft is on disk within a second', async () => {
     await rep.page.getByRole('link', { name: '到访', exact: true }).click();
-    await rep.page.getByLabel('记录', { exact: true }).fill('写到一半的话');
-    await rep.page.getByText(/草稿已存/).waitFor();
+    await rep.page.getByRole('textbox', { name: '记录', exact: true }).fill('写到一半的话');
+    // The rule itself is a time: what was typed a second ago is on disk.
+    await rep.page.waitForTimeout(1000);
     await rep.stop();
     await rep.start('/').catch(() => null);
     await rep.context.setOffline(true);
     await rep.page.goto(`${company.url}/`);
     await rep.page.getByRole('heading', { name: '没写完的记录' }).waitFor();
     await rep.page.locator('a[href^="/visit/"]', { hasText: '恒力' }).first().click();
-    assert.equal(await rep.page.getByLabel('记录', { exact: true }).inputValue(), '写到一半的话');
+    assert.equal(await rep.page.getByRole('textbox', { name: '记录', exact: true }).inputValue(), '写到一半的话');
     await rep.page.getByRole('button', { name: '结束' }).click();
     await rep.page.getByRole('button', { name: '未见到人', exact: true }).click();
     await rep.page.waitForURL(/\/customer\//);
@@ -86,7 +87,7 @@ test('work written without a network survives a reload and a closed browser, and
     await rep.writeVisit('样品已收到，下周试机。');
     await manager.page.getByTestId('timeline').getByText('样品已收到，下周试机。').waitFor();
     await manager.page.getByRole('button', { name: '写一句批示…' }).click();
-    await manager.page.getByLabel('批示', { exact: true }).fill('试机时请到场。');
+    await manager.page.getByRole('textbox', { name: '批示', exact: true }).fill('试机时请到场。');
     await manager.page.getByRole('button', { name: '发出批示' }).click();
     await rep.page.getByTestId('timeline').getByText('试机时请到场。').waitFor();
     assert.deepEqual(manager.complaints, []);

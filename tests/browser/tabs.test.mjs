@@ -28,7 +28,7 @@ test('a second tab writes through the first and goes on when the first is closed
 
   // The writer disappears while the other tab has a visit open.
   await second.getByRole('link', { name: '到访', exact: true }).click();
-  await second.getByLabel('记录', { exact: true }).fill('写的时候第一个标签页关了。');
+  await second.getByRole('textbox', { name: '记录', exact: true }).fill('写的时候第一个标签页关了。');
   await first.close();
   const began = Date.now();
   await second.getByRole('button', { name: '结束' }).click();

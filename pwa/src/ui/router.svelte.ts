@@ -36,9 +36,11 @@ function parse(url: URL): Route {
     case 'inbox':
     case 'late':
     case 'devices':
-    case 'sync':
     case 'settings':
       return { name: first };
+    // `/sync` itself belongs to the server.
+    case 'outbox':
+      return { name: 'sync' };
     default:
       return { name: 'missing' };
   }

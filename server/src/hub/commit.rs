@@ -206,7 +206,7 @@ impl<'t, T: Transaction> Posting<'t, T> {
                     if !posted.contains_key(job) {
                         let work = group.works.get(job).expect("every planned job has its work");
                         let answers = match verdicts.get(job) {
-                            Some(verdict) => self.post_work(work, verdict, push.session)?,
+                            Some(verdict) => self.post_work(group, work, verdict, push.session)?,
                             None => refused_from(work, 0, Rule::StoreUnavailable.into()),
                         };
                         posted.insert(*job, answers);
@@ -233,6 +233,7 @@ impl<'t, T: Transaction> Posting<'t, T> {
 
     fn post_work(
         &mut self,
+        group: &Group,
         work: &DocumentWork,
         verdict: &Verdict,
         session: SessionId,
@@ -242,8 +243,8 @@ impl<'t, T: Transaction> Posting<'t, T> {
             Err(refusal) => return Ok(refused_from(work, 0, refusal.clone())),
         };
         if let Some(customer) = work.scope.customer()
-            && work.stored.is_none()
             && work.kind != Kind::Customer
+            && group.begins(customer)
             && self.tx.lookup().customer(customer)?.is_none()
         {
             // The customer stands earlier in this push and was refused; when it comes again, so may this.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use shared::id::IncarnationId;
-use shared::protocol::Goodbye;
+use shared::protocol::{self, ClientFrame, Goodbye, ServerFrame};
 use shared::time::UtcMillis;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -143,22 +143,29 @@ impl HubHandle {
         let mut session = self.open(identity, Transport::OneShot)?;
         let mut answers = Vec::new();
         for frame in frames {
-            let mut expected = super::answers_expected(&frame);
+            let last = LastAnswer::of(&frame);
             session.submit(frame).await?;
-            while expected > 0 {
-                match session.receive().await {
-                    Some(Outgoing::Frame(answer)) => answers.push(answer),
-                    Some(Outgoing::Page(answer)) => {
+            loop {
+                match session.receive().await.ok_or(HubStopped)? {
+                    Outgoing::Frame(answer) => {
+                        let is_last = LastAnswer::of_server(&answer) == Some(last);
+                        answers.push(answer);
+                        if is_last {
+                            break;
+                        }
+                    }
+                    Outgoing::Page(answer) => {
                         answers.push(answer);
                         session.flushed();
+                        if last == LastAnswer::Page {
+                            break;
+                        }
                     }
-                    Some(Outgoing::Goodbye(why)) => {
+                    Outgoing::Goodbye(why) => {
                         answers.push(super::goodbye_frame(why));
                         return Ok(answers);
                     }
-                    None => return Err(HubStopped),
                 }
-                expected -= 1;
             }
         }
         Ok(answers)
@@ -244,6 +251,35 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let _ = self.handle.input.send(Input::Close(self.id));
+    }
+}
+
+/// With what the answers to a frame end, over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastAnswer {
+    Page,
+    Ack,
+    Pong,
+    /// The frame cannot be read, and a goodbye will come; or the answer ends nothing.
+    None,
+}
+
+impl LastAnswer {
+    fn of(frame: &[u8]) -> Self {
+        match protocol::decode_client_frame(frame) {
+            Ok(ClientFrame::Hello(_) | ClientFrame::Pull(_) | ClientFrame::Digests(_)) => LastAnswer::Page,
+            Ok(ClientFrame::Push(_)) => LastAnswer::Ack,
+            Ok(ClientFrame::Ping(..)) => LastAnswer::Pong,
+            Err(_) => LastAnswer::None,
+        }
+    }
+
+    fn of_server(frame: &[u8]) -> Option<Self> {
+        match protocol::decode_server_frame(frame) {
+            Ok(ServerFrame::Ack(_)) => Some(LastAnswer::Ack),
+            Ok(ServerFrame::Pong(_)) => Some(LastAnswer::Pong),
+            _ => None,
+        }
     }
 }
 

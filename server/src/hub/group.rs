@@ -41,6 +41,7 @@ pub(super) struct Group {
     items: usize,
     bytes: usize,
     docs: HashSet<DocId>,
+    people: HashSet<PersonId>,
     seqs: HashMap<(DocId, ActorId), u64>,
     max_ops: HashMap<(DocId, ChangeHash), u64>,
     actors: HashMap<ActorId, DeviceId>,
@@ -174,6 +175,20 @@ impl Group {
             && !documents_of(&waiting.push).any(|doc| self.docs.contains(&doc))
     }
 
+    /// Whether a push may be judged while this group is not committed yet: nothing that the group does can
+    /// change the answer, because it is another person's work on other documents and moves no grant.
+    pub(super) fn leaves_alone(&self, waiting: &Waiting) -> bool {
+        !self.closed
+            && !changes_grants(&waiting.push)
+            && !self.people.contains(&waiting.identity.person)
+            && !documents_of(&waiting.push).any(|doc| self.docs.contains(&doc))
+    }
+
+    /// Whether a customer's card is new in this group.
+    pub(super) fn begins(&self, customer: DocId) -> bool {
+        self.begun.contains_key(&customer)
+    }
+
     /// Judges the identity of every item of a push and adds it to the group.
     ///
     /// # Errors
@@ -190,6 +205,7 @@ impl Group {
         self.items += waiting.push.items.len();
         self.bytes += waiting.bytes;
         self.docs.extend(documents_of(&waiting.push));
+        self.people.insert(waiting.identity.person);
         self.pushes.push(PlannedPush {
             session: waiting.session,
             identity: waiting.identity,

@@ -123,7 +123,8 @@ pub struct Hub<S: Store> {
     by_principal: HashMap<Principal, BTreeSet<SessionId>>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
-    group: Option<Group>,
+    /// At most two: one that is judged or ready to commit, and the next, judged while the first is committed.
+    groups: VecDeque<Group>,
     verdicts: HashMap<u64, Verdict>,
     ring: Ring,
     composed: HashMap<(Seq, Vec<Principal>), ring_page::Shared>,
@@ -150,15 +151,6 @@ mod ring_page {
     }
 }
 
-/// How many frames answer a device's frame over HTTP, where commits are not told by themselves.
-pub(crate) fn answers_expected(frame: &[u8]) -> usize {
-    match protocol::decode_client_frame(frame) {
-        Ok(ClientFrame::Hello(_)) => 2,
-        // A goodbye for those that cannot be read.
-        Ok(ClientFrame::Push(_) | ClientFrame::Pull(_) | ClientFrame::Ping(..) | ClientFrame::Digests(_)) | Err(_) => 1,
-    }
-}
-
 /// The frame of a goodbye.
 pub fn goodbye_frame(why: Goodbye) -> Bytes {
     Bytes::from(protocol::encode(&ServerFrame::Goodbye(why)))
@@ -180,7 +172,7 @@ impl<S: Store> Hub<S> {
             by_principal: HashMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            group: None,
+            groups: VecDeque::new(),
             verdicts: HashMap::new(),
             ring: Ring::default(),
             composed: HashMap::new(),
@@ -218,7 +210,7 @@ impl<S: Store> Hub<S> {
 
     /// Whether nothing is being judged and nothing waits.
     pub fn is_idle(&self) -> bool {
-        self.group.is_none() && self.waiting.is_empty()
+        self.groups.is_empty() && self.waiting.is_empty()
     }
 
     /// A connection was made by somebody whom the driver has identified.
@@ -281,10 +273,10 @@ impl<S: Store> Hub<S> {
         self.remove(session);
     }
 
-    /// Verdicts came in. When the group's last one is there, the group is committed.
-    pub fn handle_judged(&mut self, now: UtcMillis, judged: Judged) {
+    /// Verdicts came in. When the group's last one is there, the next [`Hub::poll_output`] has the group after
+    /// it judged, and then commits this one.
+    pub fn handle_judged(&mut self, _now: UtcMillis, judged: Judged) {
         self.verdicts.extend(judged.0);
-        self.commit_if_judged(now);
     }
 
     /// A page was read.
@@ -300,10 +292,11 @@ impl<S: Store> Hub<S> {
         if page.repaired > 0 {
             tracing::warn!(session = page.session.0, scopes = page.repaired, "incident: a copy differed and is sent again");
         }
-        self.send_page(page.session, page.frame);
         if differs && page.position.is_some() {
+            // Before the page: over HTTP the page ends the exchange.
             self.want_digests(page.session);
         }
+        self.send_page(page.session, page.frame);
         let next = self.sessions.get_mut(&page.session).and_then(|state| state.pulls.pop_front());
         match next {
             Some(cursor) => self.read(page.session, cursor, None, None),
@@ -354,7 +347,7 @@ impl<S: Store> Hub<S> {
         }
         self.upkeep_at = Some(UtcMillis(now.0 + UPKEEP_MS));
         self.notice_foreign_commits();
-        if !self.contacts.is_empty() && self.group.is_none() {
+        if !self.contacts.is_empty() && self.groups.is_empty() {
             let group = Group::default();
             self.commit_pushes(now, &group, &HashMap::new(), &[]);
         }
@@ -371,7 +364,7 @@ impl<S: Store> Hub<S> {
         self.stopping = true;
         self.waiting.clear();
         self.waiting_bytes = 0;
-        if self.group.is_none() {
+        if self.groups.is_empty() {
             self.say_goodbye();
             self.commit_pushes(now, &Group::default(), &HashMap::new(), &[]);
         }
@@ -379,10 +372,26 @@ impl<S: Store> Hub<S> {
 
     /// What the driver does next; none when there is nothing to do before the next input.
     pub fn poll_output(&mut self, now: UtcMillis) -> Option<Output> {
-        if self.outputs.is_empty() && self.group.is_none() && !self.waiting.is_empty() {
-            self.form_group(now);
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            let has_next = !self.waiting.is_empty() && !self.stopping;
+            let Some(first) = self.groups.front() else {
+                if !has_next {
+                    return None;
+                }
+                self.form_group();
+                continue;
+            };
+            if !first.works.keys().all(|job| self.verdicts.contains_key(job)) {
+                return None;
+            }
+            // The workers get the next group before this thread waits for the disk.
+            if self.groups.len() > 1 || !has_next || !self.form_group() {
+                self.commit_first(now);
+            }
         }
-        self.outputs.pop_front()
     }
 
     /// Drives the hub in one thread until it is quiet: judges with `admitter`, reads pages from the store
@@ -527,11 +536,12 @@ impl<S: Store> Hub<S> {
         }
     }
 
-    /// Takes pushes from the queue until one does not fit, and has them judged.
-    fn form_group(&mut self, now: UtcMillis) {
+    /// Takes pushes from the queue until one does not fit, and has them judged. Says whether a group came of it.
+    fn form_group(&mut self) -> bool {
         let mut group = Group::default();
         while let Some(waiting) = self.waiting.pop_front() {
-            if !group.has_room(&waiting) {
+            let is_free = self.groups.iter().all(|before| before.leaves_alone(&waiting));
+            if !is_free || !group.has_room(&waiting) {
                 self.waiting.push_front(waiting);
                 break;
             }
@@ -545,15 +555,14 @@ impl<S: Store> Hub<S> {
         }
         self.stats.pushes_waiting = self.waiting.len() as u64;
         if group.is_empty() {
-            return;
+            return false;
         }
         let jobs = std::mem::take(&mut group.jobs);
-        self.group = Some(group);
-        if jobs.is_empty() {
-            self.commit_if_judged(now);
-        } else {
+        self.groups.push_back(group);
+        if !jobs.is_empty() {
             self.outputs.push_back(Output::Judge(jobs));
         }
+        true
     }
 
     fn answer_unavailable(&mut self, waiting: Waiting) {
@@ -561,14 +570,12 @@ impl<S: Store> Hub<S> {
         self.answer(waiting.session, Ack { batch: waiting.push.batch, received: waiting.received, results });
     }
 
-    fn commit_if_judged(&mut self, now: UtcMillis) {
-        let complete =
-            |group: &mut Group| group.works.keys().all(|job| self.verdicts.contains_key(job));
-        let Some(mut group) = self.group.take_if(complete) else { return };
-        let verdicts = std::mem::take(&mut self.verdicts);
+    fn commit_first(&mut self, now: UtcMillis) {
+        let Some(mut group) = self.groups.pop_front() else { return };
+        let verdicts = group.works.keys().filter_map(|job| self.verdicts.remove_entry(job)).collect();
         let pushes = std::mem::take(&mut group.pushes);
         self.commit_pushes(now, &group, &verdicts, &pushes);
-        if self.stopping {
+        if self.stopping && self.groups.is_empty() {
             self.say_goodbye();
         }
     }

@@ -27,7 +27,8 @@ impl<S: Store> Hub<S> {
         if is_gap {
             self.forget_ring();
         }
-        let mut woken = BTreeSet::new();
+        // After a gap everybody reads on from the store; otherwise those whom the commit concerns.
+        let mut woken: BTreeSet<SessionId> = if is_gap { self.sessions.keys().copied().collect() } else { BTreeSet::new() };
         for (_, touch) in entry.touches.values() {
             let touched = touch.principals.iter().map(|(principal, _)| principal).chain(&touch.ended);
             for principal in touched {
@@ -38,7 +39,7 @@ impl<S: Store> Hub<S> {
             let Some(state) = self.sessions.get_mut(session) else { continue };
             if !state.dirty && state.position.is_some() {
                 // Until here nothing concerned it, so its copy reaches to the commit before.
-                state.position = Some(if is_gap { state.position.unwrap_or_default() } else { entry.before });
+                state.position = Some(entry.before);
             }
             state.dirty = true;
         }

@@ -37,6 +37,7 @@ test('a second tab writes through the first and goes on when the first is closed
   assert.ok(Date.now() - began < 5000, 'the other tab took over');
   await second.getByTestId('timeline').getByText('写的时候第一个标签页关了。').waitFor();
   await second.reload();
+  await second.getByTestId('timeline').getByText('写的时候第一个标签页关了。').first().waitFor();
   assert.equal(await second.getByTestId('timeline').getByText('写的时候第一个标签页关了。').count(), 1);
   await rep.settled();
   assert.deepEqual(rep.complaints, []);

@@ -111,7 +111,11 @@ mod tests {
         clock.observe(at(HOUR - 10_000, 1_000));
         assert_eq!(clock.recorded(at(HOUR - 10_000, 1_000)).quality, Quality::Suspect);
         clock.observe(at(HOUR, 11_000));
-        assert_eq!(clock.recorded(at(HOUR, 11_000)).quality, Quality::Suspect, "trust does not come back by itself");
+        assert_eq!(
+            clock.recorded(at(HOUR, 11_000)).quality,
+            Quality::Suspect,
+            "trust does not come back by itself"
+        );
         clock.measure(at(HOUR, 11_000), UtcMillis(HOUR + 11_000), 11_000);
         assert_eq!(clock.recorded(at(HOUR, 11_000)).quality, Quality::Ok);
     }

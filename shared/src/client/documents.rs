@@ -75,7 +75,8 @@ impl Client {
         }
         let held = self.held.iter().map(|(doc, _)| doc);
         let unsent = self.outbox.iter().filter(|(_, row)| row.is_pending()).filter_map(|(_, row)| row.doc());
-        let missing: BTreeSet<DocId> = held.chain(unsent).filter(|doc| self.index.get(*doc).is_none()).collect();
+        let missing: BTreeSet<DocId> =
+            held.chain(unsent).filter(|doc| self.index.get(*doc).is_none()).collect();
         for doc in missing {
             self.refresh_list_row(doc);
         }
@@ -86,9 +87,14 @@ impl Client {
         let is_stale = |scope: Scope, generation: u32| {
             self.ledger.scope(scope).is_some_and(|state| state.row.generation > generation)
         };
-        let stale: Vec<Scope> =
-            self.held.iter().filter(|(_, row)| is_stale(row.scope, row.generation)).map(|(_, row)| row.scope).collect();
-        let eventless = self.ledger.scopes().filter(|(_, state)| state.row.events_stale).map(|(scope, _)| scope);
+        let stale: Vec<Scope> = self
+            .held
+            .iter()
+            .filter(|(_, row)| is_stale(row.scope, row.generation))
+            .map(|(_, row)| row.scope)
+            .collect();
+        let eventless =
+            self.ledger.scopes().filter(|(_, state)| state.row.events_stale).map(|(scope, _)| scope);
         self.sweep = stale.into_iter().chain(eventless).collect();
     }
 

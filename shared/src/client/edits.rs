@@ -69,7 +69,9 @@ impl Client {
             Edit::CreateCustomer { customer, .. } => (*customer, Kind::Customer, *customer, Access::Write),
             Edit::EditCustomer { customer, .. } => (*customer, Kind::Customer, *customer, Access::Write),
             Edit::CreateVisit { visit, customer, .. } => (*visit, Kind::Visit, *customer, Access::Write),
-            Edit::CreateComment { comment, customer, .. } => (*comment, Kind::Comment, *customer, Access::Comment),
+            Edit::CreateComment { comment, customer, .. } => {
+                (*comment, Kind::Comment, *customer, Access::Comment)
+            }
             Edit::EditVisit { visit, .. } | Edit::VoidVisit { visit, .. } => {
                 let customer = self.index.get(*visit).and_then(|row| row.customer()).ok_or(Rule::NotFound)?;
                 (*visit, Kind::Visit, customer, Access::Write)
@@ -121,7 +123,9 @@ impl Client {
             return Err(Rule::NotFound.into());
         }
         // A second tap on the button is the same request, not another one.
-        let twin = self.outbox.of_scope(Scope::Customer(command.customer())).find_map(|(_, row)| match &row.work {
+        let twin = self.outbox.of_scope(Scope::Customer(command.customer())).find_map(|(_, row)| match &row
+            .work
+        {
             Work::Request { id, command: earlier } if row.is_pending() && *earlier == command => Some(*id),
             Work::Request { .. } | Work::Edit(_) | Work::Reoffer { .. } => None,
         });

@@ -103,7 +103,8 @@ impl Client {
     /// Every entry that a document makes.
     fn entries_of(&mut self, doc: DocId, moment: Moment) -> Vec<TimelineEntry> {
         let source = self.source(doc, moment);
-        let Some((kind, customer)) = self.index.get(doc).and_then(|row| Some((row.kind(), row.customer()?))) else {
+        let Some((kind, customer)) = self.index.get(doc).and_then(|row| Some((row.kind(), row.customer()?)))
+        else {
             return Vec::new();
         };
         if let Some(entries) = self.index.cached_entries(doc, customer, &source) {
@@ -140,7 +141,8 @@ impl Client {
         let own: Option<PersonId> = self.meta.profile.as_ref().map(|profile| profile.person.id);
         let is_own = |actor: ActorId| actor == self.meta.actor || self.meta.former_actors.contains(&actor);
         // The server's word first; of this phone's own actors the phone knows before the server says so.
-        let person_of = |actor: ActorId| self.ledger.person_of(actor).or(if is_own(actor) { own } else { None });
+        let person_of =
+            |actor: ActorId| self.ledger.person_of(actor).or(if is_own(actor) { own } else { None });
         let name = |person: PersonId| self.person_name(person);
         let settings = Settings { offset_minutes: self.meta.offset_minutes, ..Settings::default() };
         read(&Lookup { name: &name, person_of: &person_of, settings: &settings })

@@ -28,7 +28,8 @@ impl Client {
             let record = self.ledger.record(customer);
             if let Some(record) = record {
                 to_accept += u32::from(record.status == CustomerStatus::Pending);
-                late_held += record.late.iter().filter(|(_, work)| work.state == LateState::Held).count() as u32;
+                late_held +=
+                    record.late.iter().filter(|(_, work)| work.state == LateState::Held).count() as u32;
             }
             let Some(summary) = self.index.summary(customer) else { continue };
             let is_mine = record.is_none_or(|record| Some(record.owner()) == me);

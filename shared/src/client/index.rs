@@ -127,14 +127,27 @@ impl Index {
     }
 
     /// The entries of a document as they were last made, if nothing that they show has changed.
-    pub(super) fn cached_entries(&self, doc: DocId, customer: DocId, source: &Source) -> Option<Vec<TimelineEntry>> {
+    pub(super) fn cached_entries(
+        &self,
+        doc: DocId,
+        customer: DocId,
+        source: &Source,
+    ) -> Option<Vec<TimelineEntry>> {
         let cached = self.entries.get(&doc)?;
-        let is_same = cached.source == *source && cached.context == self.context(customer) && cached.names == self.names;
+        let is_same = cached.source == *source
+            && cached.context == self.context(customer)
+            && cached.names == self.names;
         is_same.then(|| cached.entries.clone())
     }
 
     /// Keeps the entries of a document.
-    pub(super) fn cache_entries(&mut self, doc: DocId, customer: DocId, source: Source, entries: Vec<TimelineEntry>) {
+    pub(super) fn cache_entries(
+        &mut self,
+        doc: DocId,
+        customer: DocId,
+        source: Source,
+        entries: Vec<TimelineEntry>,
+    ) {
         if self.entries.len() >= ENTRIES_CACHED_MAX {
             self.entries.clear();
         }

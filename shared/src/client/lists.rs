@@ -35,13 +35,20 @@ impl Client {
         self.first_rows(self.index.customers().map(place).collect(), limit)
     }
 
-    fn first_rows(&self, mut found: Vec<(std::cmp::Reverse<u32>, i64, DocId)>, limit: usize) -> Vec<CustomerRow> {
+    fn first_rows(
+        &self,
+        mut found: Vec<(std::cmp::Reverse<u32>, i64, DocId)>,
+        limit: usize,
+    ) -> Vec<CustomerRow> {
         if found.len() > limit && limit > 0 {
             found.select_nth_unstable(limit - 1);
         }
         found.truncate(limit);
         found.sort_unstable();
-        found.into_iter().filter_map(|(_, _, customer)| self.customer_row(customer, Moment::Present)).collect()
+        found
+            .into_iter()
+            .filter_map(|(_, _, customer)| self.customer_row(customer, Moment::Present))
+            .collect()
     }
 
     /// Makes what search reads of every customer that changed since the last search.

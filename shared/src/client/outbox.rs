@@ -122,13 +122,17 @@ impl Outbox {
 
     /// Whether a document has unanswered rows.
     pub(super) fn is_pending(&self, doc: DocId) -> bool {
-        self.by_doc.get(&doc).is_some_and(|numbers| numbers.iter().any(|number| self.rows[number].is_pending()))
+        self.by_doc
+            .get(&doc)
+            .is_some_and(|numbers| numbers.iter().any(|number| self.rows[number].is_pending()))
     }
 
     /// Whether the document's first unsent work builds on an acknowledged form. Without that form it is an
     /// orphan: the form was dropped because it did not fit, and is being fetched again.
     pub(super) fn needs_ground(&self, doc: DocId) -> bool {
-        let Some(first) = self.pending_of(doc).first().and_then(|number| self.rows.get(number)) else { return false };
+        let Some(first) = self.pending_of(doc).first().and_then(|number| self.rows.get(number)) else {
+            return false;
+        };
         match &first.work {
             Work::Edit(work) => work.begun || !work.edit.creates(),
             Work::Reoffer { .. } | Work::Request { .. } => false,
@@ -142,7 +146,9 @@ impl Outbox {
 
     /// Whether a scope has unanswered rows.
     pub(super) fn is_scope_pending(&self, scope: Scope) -> bool {
-        self.by_scope.get(&scope).is_some_and(|numbers| numbers.iter().any(|number| self.rows[number].is_pending()))
+        self.by_scope
+            .get(&scope)
+            .is_some_and(|numbers| numbers.iter().any(|number| self.rows[number].is_pending()))
     }
 
     /// The scope's rows, whatever became of them.
@@ -181,7 +187,8 @@ impl Outbox {
         if self.batches.len() >= PUSHES_IN_FLIGHT_MAX {
             return None;
         }
-        let mut room = IN_FLIGHT_BYTES_MAX.saturating_sub(self.batches.values().map(|batch| batch.bytes).sum());
+        let mut room =
+            IN_FLIGHT_BYTES_MAX.saturating_sub(self.batches.values().map(|batch| batch.bytes).sum());
         room = room.min(PUSH_BYTES_MAX);
         let mut items = Vec::new();
         let mut sent = Vec::new();

@@ -77,9 +77,10 @@ impl Client {
         for out in self.outbox.pending_of(doc) {
             let row = self.outbox.get(out).expect("its number was listed");
             let made = match &row.work {
-                Work::Edit(work) => {
-                    self.writer(row.recorded).and_then(|writer| make_again(&mut document, &writer, work)).map(Some)
-                }
+                Work::Edit(work) => self
+                    .writer(row.recorded)
+                    .and_then(|writer| make_again(&mut document, &writer, work))
+                    .map(Some),
                 Work::Reoffer { .. } => {
                     let target = document.get_or_insert_with(Document::empty);
                     let applied = target.apply(&change_bytes(row));

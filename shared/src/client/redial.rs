@@ -175,7 +175,10 @@ impl Redial {
                 *pinged_ms = Some(now_ms);
                 Some(Due::Ping)
             }
-            Connection::Waiting { .. } | Connection::Dialling { .. } | Connection::Open { .. } | Connection::Halted => None,
+            Connection::Waiting { .. }
+            | Connection::Dialling { .. }
+            | Connection::Open { .. }
+            | Connection::Halted => None,
         }
     }
 

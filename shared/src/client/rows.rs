@@ -204,13 +204,7 @@ pub(super) enum Work {
     /// An edit and the changes that it made.
     Edit(EditWork),
     /// Changes that a restored server has lost (S14). Acknowledged once, so the edit is gone.
-    Reoffer {
-        doc: DocId,
-        kind: Kind,
-        scope: Scope,
-        received: UtcMillis,
-        changes: Vec<Reoffered>,
-    },
+    Reoffer { doc: DocId, kind: Kind, scope: Scope, received: UtcMillis, changes: Vec<Reoffered> },
     /// A ledger command.
     Request { id: RequestId, command: Command },
 }

@@ -10,8 +10,8 @@ use crate::ledger::{CustomerStatus, LateState, LateWork, Role};
 use crate::refusal::{Refusal, Rule};
 use crate::time::{Now, UtcMillis};
 use crate::view::{
-    Answer, CustomerRow, LateView, Link, NoticeView, PersonView, ProfileView, Query, RefusedView, RequestView,
-    StatusView, SyncState,
+    Answer, CustomerRow, LateView, Link, NoticeView, PersonView, ProfileView, Query, RefusedView,
+    RequestView, StatusView, SyncState,
 };
 
 /// At which moment a view is true.
@@ -50,7 +50,9 @@ impl Client {
             team: profile.team.as_ref().map(|team| team.name.clone()),
         });
         let saving = match moment {
-            Moment::Present => self.outbox.iter().filter(|(number, _)| !self.storing.is_stored(Key::Out(*number))).count(),
+            Moment::Present => {
+                self.outbox.iter().filter(|(number, _)| !self.storing.is_stored(Key::Out(*number))).count()
+            }
             Moment::Stored => 0,
         };
         let link = match (moment, self.redial.link(self.caught_up)) {
@@ -162,7 +164,8 @@ impl Client {
         let events = self.ledger.events(customer);
         let offset = self.meta.offset_minutes;
         let view = |(id, work): &(crate::id::Seq, LateWork)| {
-            let received = events.iter().find(|event| event.seq == *id).map_or(UtcMillis(0), |event| event.at);
+            let received =
+                events.iter().find(|event| event.seq == *id).map_or(UtcMillis(0), |event| event.at);
             LateView {
                 id: *id,
                 work: work.clone(),
@@ -212,7 +215,9 @@ impl Client {
             let edit = match &row.work {
                 Work::Edit(work) => work.edit.clone(),
                 // The words were dropped when the server first acknowledged them; it lost them since.
-                Work::Reoffer { doc, .. } => Edit::EditCustomer { customer: *doc, fields: Default::default() },
+                Work::Reoffer { doc, .. } => {
+                    Edit::EditCustomer { customer: *doc, fields: Default::default() }
+                }
                 Work::Request { .. } => return None,
             };
             let customer_name = match row.scope().customer() {

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     fn photo() -> Vec<u8> {
-        (0..1_000_000u32).map(|number| (number * 2_654_435_761 >> 13) as u8).collect()
+        (0..1_000_000u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
     }
 
     fn store() -> (tempfile::TempDir, FileStore) {

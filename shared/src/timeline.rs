@@ -98,7 +98,9 @@ fn time_marks(
     let mut marks = Vec::new();
     let delay_ms = received.map(|received| received.0 - recorded.at.0);
     let is_ahead = delay_ms.is_some_and(|delay| -delay > CLOCK_AHEAD_MS_MAX);
-    if recorded.quality == Quality::Suspect || is_ahead {
+    let is_confirmed =
+        received.is_some_and(|received| (received.0 - recorded.device.0).abs() <= CLOCK_AHEAD_MS_MAX);
+    if (recorded.quality == Quality::Suspect && !is_confirmed) || is_ahead {
         // The claim is not worth comparing: no statement about lateness from a wrong clock.
         marks.push("clock_suspect".to_owned());
         return (marks, None);

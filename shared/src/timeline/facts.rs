@@ -7,7 +7,7 @@ use crate::document::{Document, RecordEntry};
 use crate::id::PersonId;
 use crate::ledger::event::LateKind;
 use crate::projection::{missing_in_visit, recorded_as_stated, took_place};
-use crate::time::{Quality, StatedTime};
+use crate::time::StatedTime;
 use crate::timeline::{About, Frame, Source, time_marks};
 use crate::view::{FieldMap, TimelineEntry, VisitView};
 
@@ -179,7 +179,7 @@ fn fact(
     entry.received_at = source.received.map(|received| received.to_iso(recorded.offset_minutes));
     entry.marks = marks;
     entry.late_hours = late_hours;
-    if recorded.quality == Quality::Suspect || entry.marks.iter().any(|mark| mark == "clock_suspect") {
+    if entry.marks.iter().any(|mark| mark == "clock_suspect") {
         let device = recorded.device.to_iso(recorded.offset_minutes);
         entry.details.insert("device_time".to_owned(), Json::String(device));
     }

@@ -156,6 +156,13 @@ fn a_suspect_clock_is_named_and_keeps_its_place() {
     entries.extend(with_lookup(|lookup| ledger_entries(&events, about(Some(&record)), lookup)));
     sort(&mut entries, Some(&record));
     assert_eq!(entries.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>(), ["registered", "visit"]);
+    // Received while the phone's own clock showed the same: the receipt confirms what the phone could not.
+    let mut fresh = recorded(START);
+    fresh.quality = Quality::Suspect;
+    let mut confirmed = visit_at(fresh, fields.clone());
+    let entry = &entries_of(&mut confirmed, Some(fresh.device.0 + 60_000), None)[0];
+    assert_eq!(entry.marks, ["incomplete"]);
+    assert_eq!(entry.details.get("device_time"), None);
     // Ahead of its own receipt: the claim contradicts it, whatever the phone thinks of its clock.
     let mut ahead = visit_at(recorded(START + 8 * HOUR), fields);
     let entry = &entries_of(&mut ahead, Some(START), None)[0];

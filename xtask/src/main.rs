@@ -5,7 +5,7 @@ mod pwa;
 mod tidy;
 mod tools;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -92,14 +92,18 @@ fn main() -> Result<()> {
     }
 }
 
-fn run(listen: &str, data: &std::path::Path, debug: bool) -> Result<()> {
+fn run(listen: &str, data: &Path, debug: bool) -> Result<()> {
     pwa::build(pwa::Profile::from_debug_flag(debug))?;
     let profile: &[&str] = if debug { &[] } else { &["--release"] };
-    cargo(["run", "-p", "server", "--bin", "daybook"])
-        .args(profile)
-        .args(["--", "demo", "--listen", listen, "--data"])
-        .args([data])
-        .go()
+    cargo(["build", "-p", "server", "--bin", "daybook"]).args(profile).go()?;
+    let folder = process::target_folder().join(if debug { "debug" } else { "release" });
+    let daybook = folder.join("daybook");
+    if data.exists() {
+        println!("{}", std::fs::read_to_string(data.join("logins.txt")).unwrap_or_default());
+    } else {
+        Step::new(&daybook).args(["demo", "--data"]).args([data]).go()?;
+    }
+    Step::new(&daybook).args(["serve", "--listen", listen, "--data"]).args([data]).go()
 }
 
 fn test(no_browser: bool) -> Result<()> {

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::process::{Step, cargo};
+use crate::process::{self, Step, cargo};
 use crate::tools;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -63,13 +63,9 @@ pub fn build(profile: Profile) -> Result<()> {
     compress(Path::new(DIST), profile)
 }
 
-fn target_folder() -> std::path::PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), Into::into)
-}
-
 /// Generates the bindings, unless they are newer than the core.
 fn bind(profile: Profile) -> Result<()> {
-    let core = target_folder().join(TARGET).join(profile.folder()).join("bridge.wasm");
+    let core = process::target_folder().join(TARGET).join(profile.folder()).join("bridge.wasm");
     let bound = Path::new(BINDINGS).join("bridge_bg.wasm");
     let stamp = Path::new(BINDINGS).join(".profile");
     let same_profile = fs::read_to_string(&stamp).is_ok_and(|text| text == profile.cargo_name());

@@ -70,7 +70,8 @@ fn check_source(name: &str, text: &str, complaints: &mut Vec<String>) {
     }
     let first = text.lines().next().unwrap_or_default();
     if name.ends_with(".rs") && !first.starts_with("//!") && !first.starts_with("#!") {
-        complaints.push(format!("{name}:1: begin with `//!`: what the file is for and what it does not know"));
+        complaints
+            .push(format!("{name}:1: begin with `//!`: what the file is for and what it does not know"));
     }
 }
 
@@ -78,7 +79,9 @@ fn check_source(name: &str, text: &str, complaints: &mut Vec<String>) {
 fn check_module_order(root: &Path, lib: &Path, text: &str, complaints: &mut Vec<String>) {
     let modules: Vec<&str> = text
         .lines()
-        .filter_map(|line| line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix("mod "))
+        .filter_map(|line| {
+            line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix("mod ")
+        })
         .filter_map(|rest| rest.strip_suffix(';'))
         .collect();
     let folder = lib.parent().expect("a file has a folder");
@@ -122,18 +125,20 @@ fn check_rules_are_cited(root: &Path, files: &[PathBuf], complaints: &mut Vec<St
         let rule = line.trim_start_matches(['-', '*', ' ']).split(['*', ' ', ':', '.', '.']).next()?;
         let (area, number) = rule.split_once('-')?;
         let named = area.len() >= 2 && area.bytes().all(|byte| byte.is_ascii_uppercase());
-        (named && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.is_empty()).then(|| rule.to_owned())
+        (named && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.is_empty())
+            .then(|| rule.to_owned())
     });
     let mut sources = String::new();
     for file in files.iter().filter(|file| is_source(&file.to_string_lossy())) {
         sources.push_str(&fs::read_to_string(root.join(file)).unwrap_or_default());
     }
     for rule in rules {
-        let cited = sources.match_indices(&rule).any(|(at, _)| {
-            !sources[at + rule.len()..].starts_with(|next: char| next.is_ascii_digit())
-        });
+        let cited = sources
+            .match_indices(&rule)
+            .any(|(at, _)| !sources[at + rule.len()..].starts_with(|next: char| next.is_ascii_digit()));
         if !cited {
-            complaints.push(format!("docs/spec.md: {rule} is cited nowhere; name it in the test that shows it"));
+            complaints
+                .push(format!("docs/spec.md: {rule} is cited nowhere; name it in the test that shows it"));
         }
     }
     Ok(())

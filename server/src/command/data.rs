@@ -98,11 +98,15 @@ pub fn restore(file: &Path, data: &Path) -> CommandResult {
     Ok(Outcome::new(json!({ "data": name, "incarnation": incarnation }), format!("已恢复 restored: {name}")))
 }
 
+/// Where the demo's logins can be read again. They belong to invented people.
+const DEMO_LOGINS_FILE: &str = "logins.txt";
+
 /// Makes an invented organisation in a new data folder.
 pub fn demo(data: &Path) -> CommandResult {
     init(data)?;
     let store = open(data)?;
     let (_, made) = demo::seed(store, clock::utc_now(), 1, password::hash).context("making the demo")?;
     let text = made.lines();
+    std::fs::write(data.join(DEMO_LOGINS_FILE), &text).context("writing the logins of the demo")?;
     Ok(Outcome::new(&made, text))
 }

@@ -23,10 +23,20 @@ for (const [name, size, svg] of [
   const page = join(folder, `${name}.html`);
   const sized = svg.replace('<svg ', `<svg width="${size}" height="${size}" style="display:block" `);
   writeFileSync(page, `<body style="margin:0;background:transparent">${sized}</body>`);
-  execFileSync(process.env.CHROMIUM ?? '/usr/bin/chromium', [
-    '--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--default-background-color=00000000',
-    `--user-data-dir=${join(folder, 'profile')}`, `--window-size=${size},${size}`,
-    `--screenshot=${join(icons, `${name}.png`)}`, `file://${page}`,
-  ], { stdio: 'ignore' });
+  execFileSync(
+    process.env.CHROMIUM ?? '/usr/bin/chromium',
+    [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--hide-scrollbars',
+      '--default-background-color=00000000',
+      `--user-data-dir=${join(folder, 'profile')}`,
+      `--window-size=${size},${size}`,
+      `--screenshot=${join(icons, `${name}.png`)}`,
+      `file://${page}`,
+    ],
+    { stdio: 'ignore' },
+  );
 }
 rmSync(folder, { recursive: true, force: true });

@@ -134,7 +134,9 @@ export function cardPatch(base: CustomerValues | null, values: CustomerValues): 
     if (phone.label !== (old?.label ?? '')) patch[`phones/${phone.id}/label`] = phone.label || null;
     if (old !== undefined && phone.state !== old.state) patch[`phones/${phone.id}/state`] = phone.state;
   }
-  const contacts = values.contacts.filter((one) => one.name.trim() !== '' || base?.contacts.some((old) => old.id === one.id));
+  const contacts = values.contacts.filter(
+    (one) => one.name.trim() !== '' || base?.contacts.some((old) => old.id === one.id),
+  );
   records(patch, 'contacts', base?.contacts ?? [], contacts, (one) => ({
     name: one.name.trim() || null,
     sex: one.sex || null,
@@ -148,11 +150,17 @@ export function cardPatch(base: CustomerValues | null, values: CustomerValues): 
   for (const contact of contacts) {
     if (!base?.contacts.some((old) => old.id === contact.id)) patch[`contacts/${contact.id}/state`] = '在职';
   }
-  records(patch, 'equipment', base?.equipment ?? [], values.equipment.filter((one) => one.type.trim() !== ''), (one) => ({
-    type: one.type.trim(),
-    count: count(one.count),
-    note: one.note.trim() || null,
-  }));
+  records(
+    patch,
+    'equipment',
+    base?.equipment ?? [],
+    values.equipment.filter((one) => one.type.trim() !== ''),
+    (one) => ({
+      type: one.type.trim(),
+      count: count(one.count),
+      note: one.note.trim() || null,
+    }),
+  );
   const consumption = values.consumption.filter((one) => one.product.trim() !== '' || one.present_brand.trim() !== '');
   records(patch, 'consumption', base?.consumption ?? [], consumption, (one) => ({
     product: one.product.trim() || null,
@@ -162,11 +170,17 @@ export function cardPatch(base: CustomerValues | null, values: CustomerValues): 
     present_brand: one.present_brand.trim() || null,
     present_price_fen: fenOf(one.price),
   }));
-  records(patch, 'competitors', base?.competitors ?? [], values.competitors.filter((one) => one.name.trim() !== ''), (one) => ({
-    name: one.name.trim(),
-    product: one.product.trim() || null,
-    price_fen: fenOf(one.price),
-    note: one.note.trim() || null,
-  }));
+  records(
+    patch,
+    'competitors',
+    base?.competitors ?? [],
+    values.competitors.filter((one) => one.name.trim() !== ''),
+    (one) => ({
+      name: one.name.trim(),
+      product: one.product.trim() || null,
+      price_fen: fenOf(one.price),
+      note: one.note.trim() || null,
+    }),
+  );
   return patch;
 }

@@ -37,7 +37,9 @@ export function names(value: unknown): string[] {
 
 /** Yuan as typed (`18.5`, `1,850`) in fen; none if it is no price. */
 export function fenOf(typed: string): number | null {
-  const plain = typed.replace(/[,，\s¥￥元]/g, '').replace(/[０-９．]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xfee0));
+  const plain = typed
+    .replace(/[,，\s¥￥元]/g, '')
+    .replace(/[０-９．]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xfee0));
   if (!/^\d{1,8}(\.\d{0,2})?$/.test(plain)) return null;
   return Math.round(Number(plain) * 100);
 }

@@ -5,7 +5,15 @@ import { fenOf, number, text, yuanOf } from './values.ts';
 
 export type PersonMet = { id: string; contact: string; name: string };
 export type NextAction = { id: string; text: string; day: string; done: boolean };
-export type Quote = { id: string; product: string; spec: string; pack: string; price: string; unit: string; valid_to: string };
+export type Quote = {
+  id: string;
+  product: string;
+  spec: string;
+  pack: string;
+  price: string;
+  unit: string;
+  valid_to: string;
+};
 export type Sample = { id: string; product: string; quantity: string; unit: string; kind: string };
 export type Photo = { id: string; sha256: string; bytes: number; width: number; height: number; taken: string };
 
@@ -116,10 +124,16 @@ export function patchOf(base: VisitValues | null, values: VisitValues): Patch {
     const before = base?.[key] ?? '';
     if (values[key] !== before) patch[key] = base === null ? values[key] : { base: before, text: values[key] };
   }
-  records(patch, 'people_met', base?.people ?? [], values.people.filter((one) => one.name !== ''), (one) => ({
-    contact: one.contact || null,
-    name: one.name,
-  }));
+  records(
+    patch,
+    'people_met',
+    base?.people ?? [],
+    values.people.filter((one) => one.name !== ''),
+    (one) => ({
+      contact: one.contact || null,
+      name: one.name,
+    }),
+  );
   const actions = values.actions.filter((one) => one.text.trim() !== '' || one.day !== '');
   records(patch, 'next_actions', base?.actions ?? [], actions, (one) => ({
     text: one.text.trim() || null,
@@ -135,12 +149,18 @@ export function patchOf(base: VisitValues | null, values: VisitValues): Patch {
     unit: one.unit.trim() || null,
     valid_to: one.valid_to || null,
   }));
-  records(patch, 'samples', base?.samples ?? [], values.samples.filter((one) => one.product.trim() !== ''), (one) => ({
-    product: one.product.trim(),
-    quantity: one.quantity.trim() || null,
-    unit: one.unit.trim() || null,
-    kind: one.kind || null,
-  }));
+  records(
+    patch,
+    'samples',
+    base?.samples ?? [],
+    values.samples.filter((one) => one.product.trim() !== ''),
+    (one) => ({
+      product: one.product.trim(),
+      quantity: one.quantity.trim() || null,
+      unit: one.unit.trim() || null,
+      kind: one.kind || null,
+    }),
+  );
   records(patch, 'photos', base?.photos ?? [], values.photos, (one) => ({
     sha256: one.sha256,
     bytes: one.bytes,

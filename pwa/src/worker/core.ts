@@ -36,8 +36,7 @@ export function openBridge(keys: string[], values: Uint8Array[]): Bridge {
 /** Reads `{"ok": …}` or `{"refusal": …}`. */
 export function outcomeOf(json: string): Outcome {
   const answer = JSON.parse(json) as
-    | { ok: unknown }
-    | { refusal: { rule: string; about: string | null; zh: string; en: string } };
+    { ok: unknown } | { refusal: { rule: string; about: string | null; zh: string; en: string } };
   if ('ok' in answer) return { ok: true, value: answer.ok };
   return { ok: false, problem: { kind: 'refusal', ...answer.refusal } };
 }

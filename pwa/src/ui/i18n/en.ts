@@ -102,8 +102,7 @@ export const en: Catalogue = {
     empty: 'Nothing to deal with',
   },
   home: {
-    greeting: (name, hour) =>
-      `Good ${hour < 12 ? 'morning' : hour < 18 ? 'afternoon' : 'evening'}, ${name}`,
+    greeting: (name, hour) => `Good ${hour < 12 ? 'morning' : hour < 18 ? 'afternoon' : 'evening'}, ${name}`,
     due: 'Follow-ups due',
     dueEmpty: 'No follow-up is due',
     today: 'Written today',
@@ -248,7 +247,13 @@ export const en: Catalogue = {
     nextHint: 'What to do',
     nextActions: ['Call back', 'Visit again', 'Send sample', 'Quote', 'Sign contract', 'Payment'],
     nextDay: 'When',
-    days: { tomorrow: 'Tomorrow', three: 'In 3 days', monday: 'Next Monday', month: 'End of month', pick: 'Pick a date' },
+    days: {
+      tomorrow: 'Tomorrow',
+      three: 'In 3 days',
+      monday: 'Next Monday',
+      month: 'End of month',
+      pick: 'Pick a date',
+    },
     quotes: 'Quotes',
     addQuote: 'Add a quote',
     samples: 'Samples',
@@ -446,7 +451,13 @@ export const en: Catalogue = {
       card_edit: 'Edit of the card',
       request: 'Request',
     },
-    states: { accepted: 'Taken in', held: 'Waiting', applied: 'Taken over', dismissed: 'Left aside', returned: 'Sent back' },
+    states: {
+      accepted: 'Taken in',
+      held: 'Waiting',
+      applied: 'Taken over',
+      dismissed: 'Left aside',
+      returned: 'Sent back',
+    },
     arrived: (when) => `arrived ${when}`,
     recorded: (when) => `recorded ${when}`,
   },
@@ -474,7 +485,11 @@ export const en: Catalogue = {
     offline: 'The devices table needs a network.',
     none: 'No devices',
     counts: (edits, photos, refused) =>
-      [edits > 0 ? plural(edits, 'entry', 'entries') : '', photos > 0 ? plural(photos, 'photo') : '', refused > 0 ? `${refused} refused` : '']
+      [
+        edits > 0 ? plural(edits, 'entry', 'entries') : '',
+        photos > 0 ? plural(photos, 'photo') : '',
+        refused > 0 ? `${refused} refused` : '',
+      ]
         .filter(Boolean)
         .join(' · ') || 'none',
   },
@@ -499,7 +514,8 @@ export const en: Catalogue = {
     version: (v) => `Version ${v}`,
     logout: 'Log out',
     logoutEmpty: 'Logging out clears this device.',
-    logoutPending: (n) => `${plural(n, 'entry', 'entries')} did not reach the company. Logging out loses them for good.`,
+    logoutPending: (n) =>
+      `${plural(n, 'entry', 'entries')} did not reach the company. Logging out loses them for good.`,
     logoutWords: 'lose unsent work',
     logoutType: (words) => `To go on, type “${words}”`,
     install: 'Install to home screen',

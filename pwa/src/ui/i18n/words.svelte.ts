@@ -77,7 +77,12 @@ class Words {
     if (problem.problem.kind === 'failure') return this.t.failures[problem.problem.code];
     const sentence = preferences.language === 'zh' ? problem.problem.zh : problem.problem.en;
     const about = problem.problem.about;
-    return about === null ? sentence : `${sentence} (${about.split(',').map((path) => this.field(path)).join(', ')})`;
+    return about === null
+      ? sentence
+      : `${sentence} (${about
+          .split(',')
+          .map((path) => this.field(path))
+          .join(', ')})`;
   }
 
   /** A rule's sentence; the wording is the core's. */

@@ -281,8 +281,10 @@ impl Phone {
                 Item::Changes { doc, changes, .. } => {
                     caught.changes += changes.len();
                     caught.documents.push(doc);
-                    let held = self.held.get(&doc).context("changes of a document that is not held")?;
-                    let mut document = Document::load(&held.saved)?;
+                    let mut document = match self.held.get(&doc) {
+                        Some(held) => Document::load(&held.saved)?,
+                        None => Document::empty(),
+                    };
                     let changes: Vec<Vec<u8>> = changes.into_iter().map(Into::into).collect();
                     document.apply(&changes)?;
                     let saved = document.save();

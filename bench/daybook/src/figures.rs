@@ -178,7 +178,8 @@ impl Figures {
             for peer in &peers {
                 let theirs = self.value(peer, workload, metric);
                 let ratio = own.zip(theirs).filter(|(own, _)| *own > 0.0).map(|(own, theirs)| theirs / own);
-                let ratio = ratio.map_or(String::new(), |ratio| format!(" ({}×)", number((ratio * 10.0).round() / 10.0)));
+                let ratio = ratio
+                    .map_or(String::new(), |ratio| format!(" ({}×)", number((ratio * 10.0).round() / 10.0)));
                 cells.push(theirs.map_or(String::new(), |value| format!("{}{ratio}", number(value))));
             }
             lines.push(format!("| {} |", cells.join(" | ")));
@@ -202,7 +203,9 @@ impl Figures {
     pub fn all_kept(&self) -> bool {
         self.0.iter().filter(|figure| figure.subject == DAYBOOK).all(|figure| match figure.value {
             None => false,
-            Some(value) => self.limit(&figure.workload, &figure.metric).is_none_or(|limit| limit.holds(value)),
+            Some(value) => {
+                self.limit(&figure.workload, &figure.metric).is_none_or(|limit| limit.holds(value))
+            }
         })
     }
 

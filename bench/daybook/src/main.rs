@@ -60,10 +60,18 @@ async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the repository")?.to_owned();
     for name in &arguments.workloads {
-        ensure!(WORKLOADS.contains(&name.as_str()), "no workload {name}; there are: {}", WORKLOADS.join(", "));
+        ensure!(
+            WORKLOADS.contains(&name.as_str()),
+            "no workload {name}; there are: {}",
+            WORKLOADS.join(", ")
+        );
     }
     for peer in &arguments.only_peer {
-        ensure!(peers::PEERS.contains(&peer.as_str()), "no peer {peer}; there are: {}", peers::PEERS.join(", "));
+        ensure!(
+            peers::PEERS.contains(&peer.as_str()),
+            "no peer {peer}; there are: {}",
+            peers::PEERS.join(", ")
+        );
     }
     let mut figures = Figures::default();
     if arguments.only_peer.is_empty() {
@@ -118,8 +126,10 @@ async fn measure(root: &Path, binary: &Path, name: &str, figures: &mut Figures) 
 
 /// Builds the server as it is shipped.
 fn build_server(root: &Path) -> Result<PathBuf> {
-    let status =
-        Command::new("cargo").args(["build", "--release", "-p", "server", "--bin", "daybook"]).current_dir(root).status()?;
+    let status = Command::new("cargo")
+        .args(["build", "--release", "-p", "server", "--bin", "daybook"])
+        .current_dir(root)
+        .status()?;
     ensure!(status.success(), "the server does not build");
     let beside = std::env::current_exe()?.with_file_name("daybook");
     Ok(if beside.exists() { beside } else { root.join("target/release/daybook") })

@@ -36,11 +36,16 @@ pub async fn run(root: &Path, peer: &str, workloads: &[String], figures: &mut Fi
         let renamed = RENAMED.iter().find(|(_, ours)| ours == workload).map(|(theirs, _)| *theirs);
         command.arg(renamed.unwrap_or(workload));
     }
-    let mut child =
-        command.current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let mut child = command
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("the output is piped")?).lines();
     while let Some(line) = lines.next_line().await? {
-        let mut figure: Figure = serde_json::from_str(&line).with_context(|| format!("{peer} printed {line}"))?;
+        let mut figure: Figure =
+            serde_json::from_str(&line).with_context(|| format!("{peer} printed {line}"))?;
         if let Some((_, ours)) = RENAMED.iter().find(|(theirs, _)| *theirs == figure.workload) {
             figure.workload = (*ours).to_owned();
         }
@@ -54,7 +59,8 @@ pub async fn run(root: &Path, peer: &str, workloads: &[String], figures: &mut Fi
 }
 
 async fn build(program: &str, arguments: &[&str], folder: &Path) -> Result<()> {
-    let status = Command::new(program).args(arguments).current_dir(folder).stdout(Stdio::null()).status().await;
+    let status =
+        Command::new(program).args(arguments).current_dir(folder).stdout(Stdio::null()).status().await;
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => bail!("{program} {} in {}: {status}", arguments.join(" "), folder.display()),

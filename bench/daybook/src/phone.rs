@@ -13,8 +13,8 @@ use shared::entropy::Entropy;
 use shared::id::{ActorId, DocId, IncarnationId, Scope};
 use shared::limits::BATCH_ITEMS_MAX;
 use shared::protocol::{
-    self, Ack, ClientFrame, Cursor, Hello, Item, ItemResult, PROTOCOL_VERSION, Page, PendingCounts, Push, PushItem,
-    ServerFrame,
+    self, Ack, ClientFrame, Cursor, Hello, Item, ItemResult, PROTOCOL_VERSION, Page, PendingCounts, Push,
+    PushItem, ServerFrame,
 };
 use shared::time::{Quality, Recorded, UtcMillis};
 use tokio::net::TcpStream;
@@ -92,7 +92,8 @@ impl Socket {
     /// If the socket closes, the server says goodbye, or nothing comes for a minute.
     pub async fn receive(&mut self) -> Result<ServerFrame> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.stream.next()).await.context("silence for a minute")?;
+            let message =
+                tokio::time::timeout(PATIENCE, self.stream.next()).await.context("silence for a minute")?;
             let Message::Binary(bytes) = message.context("the socket closed")?? else { continue };
             self.count.frames += 1;
             self.count.bytes += bytes.len() as u64;
@@ -227,7 +228,12 @@ impl Phone {
     ///
     /// # Errors
     /// If the server refuses or the socket breaks.
-    pub async fn catch_up_in_part(&mut self, address: &str, ticket: Vec<u8>, pages: usize) -> Result<CaughtUp> {
+    pub async fn catch_up_in_part(
+        &mut self,
+        address: &str,
+        ticket: Vec<u8>,
+        pages: usize,
+    ) -> Result<CaughtUp> {
         let mut socket = self.dial(address, ticket).await?;
         let mut caught = CaughtUp::default();
         for _ in 0..pages {
@@ -317,7 +323,8 @@ impl Phone {
             None => Document::create(&writer, edit).map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?,
             Some(held) => {
                 let mut document = Document::load(&held.saved)?;
-                let changes = document.edit(&writer, edit).map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+                let changes =
+                    document.edit(&writer, edit).map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
                 (document, changes)
             }
         };

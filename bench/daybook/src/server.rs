@@ -151,13 +151,17 @@ impl Server {
             }
             next += 1;
         }
-        all.into_iter().map(|id| kilobytes(id, "smaps_rollup", "Pss:")).sum::<Result<u64>>().map(|sum| sum * 1024)
+        all.into_iter()
+            .map(|id| kilobytes(id, "smaps_rollup", "Pss:"))
+            .sum::<Result<u64>>()
+            .map(|sum| sum * 1024)
     }
 }
 
 fn kilobytes(process: u32, file: &str, key: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/{file}"))?;
-    let line = text.lines().find(|line| line.starts_with(key)).with_context(|| format!("no {key} in {file}"))?;
+    let line =
+        text.lines().find(|line| line.starts_with(key)).with_context(|| format!("no {key} in {file}"))?;
     let value = line.split_whitespace().nth(1).context("a value")?;
     value.parse().map_err(Into::into)
 }

@@ -21,7 +21,11 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let (mut times, mut bytes, mut pages) = (Vec::new(), 0, 0);
     for _ in 0..ROUNDS {
         let (phone, caught) = seeded.second_phone().await?;
-        ensure!(phone.held() == DOCUMENTS && caught.snapshots == DOCUMENTS, "{} documents came", phone.held());
+        ensure!(
+            phone.held() == DOCUMENTS && caught.snapshots == DOCUMENTS,
+            "{} documents came",
+            phone.held()
+        );
         ensure!(phone.digest() == seeded.writer.digest(), "the phones differ");
         times.push(caught.ms);
         bytes = bytes.max(caught.count.bytes);

@@ -44,8 +44,13 @@ impl Seeded {
         let server = site.serve().await?;
         let mut writer = Phone::new(&server.address, REP).await?;
         connect(&mut writer, &server).await?;
-        let (customers, visits) =
-            write_documents(&mut writer, CUSTOMERS.min(documents), documents.saturating_sub(CUSTOMERS), Keep::All).await?;
+        let (customers, visits) = write_documents(
+            &mut writer,
+            CUSTOMERS.min(documents),
+            documents.saturating_sub(CUSTOMERS),
+            Keep::All,
+        )
+        .await?;
         Ok(Self { site, server, writer, customers, visits })
     }
 
@@ -86,7 +91,12 @@ pub type Written = (Vec<DocId>, Vec<(DocId, Scope)>);
 ///
 /// # Errors
 /// If the server fails or refuses.
-pub async fn write_documents(phone: &mut Phone, customers: usize, visits: usize, keep: Keep) -> Result<Written> {
+pub async fn write_documents(
+    phone: &mut Phone,
+    customers: usize,
+    visits: usize,
+    keep: Keep,
+) -> Result<Written> {
     const CHUNK: usize = 256;
     let phrases = Phrases::load();
     let mut written: Written = (Vec::with_capacity(customers), Vec::with_capacity(visits));

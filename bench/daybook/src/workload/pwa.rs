@@ -29,7 +29,8 @@ fn sizes(dist: &Path, figures: &mut Figures) -> Result<()> {
     let mut files = Vec::new();
     collect(dist, &mut files)?;
     let brotli = |endings: &[&str]| -> Result<(u64, usize)> {
-        let chosen = files.iter().filter(|path| endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)));
+        let chosen =
+            files.iter().filter(|path| endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)));
         let mut sum = (0, 0);
         for path in chosen {
             // A file that does not shrink has no twin and travels as it is.
@@ -64,7 +65,8 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 async fn offline_start(root: &Path, binary: &Path, figures: &mut Figures) -> Result<()> {
     let folder = root.join("bench/pwa");
     if !folder.join("node_modules").exists() {
-        let status = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).status().await?;
+        let status =
+            Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).status().await?;
         ensure!(status.success(), "npm ci in bench/pwa");
     }
     let mut seeded = Seeded::new(binary, DOCUMENTS).await?;

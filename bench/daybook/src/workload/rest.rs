@@ -46,7 +46,11 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     figures.add("rest_200k", "resident_mb", server.resident_bytes()? as f64 / MIB);
     figures.add("rest_200k", "resident_with_workers_mb", server.resident_bytes_with_workers()? as f64 / MIB);
     server.stop().await?;
-    let size: u64 = std::fs::read_dir(site.data())?.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum();
+    let size: u64 = std::fs::read_dir(site.data())?
+        .flatten()
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|file| file.len())
+        .sum();
     figures.add("rest_200k", "disk_mb", size as f64 / MIB);
     let server = site.serve().await?;
     figures.add("rest_200k", "start_ms", crate::phone::milliseconds(server.started.elapsed()));

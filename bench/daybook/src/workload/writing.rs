@@ -123,7 +123,9 @@ pub async fn return_100(binary: &Path, figures: &mut Figures) -> Result<()> {
         for number in 0..NEW_VISITS {
             let visit = phone.entropy.doc_id();
             let customer = seeded.customers[(round * NEW_VISITS + number) % seeded.customers.len()];
-            items.extend(phone.edit(&phrases.visit(visit, customer, 10_000 + number), Scope::Customer(customer))?);
+            items.extend(
+                phone.edit(&phrases.visit(visit, customer, 10_000 + number), Scope::Customer(customer))?,
+            );
         }
         for (visit, scope) in seeded.visits.iter().skip(round * VISIT_EDITS).take(VISIT_EDITS) {
             items.extend(phone.edit(&visit_edit(*visit, round), *scope)?);
@@ -159,7 +161,12 @@ pub async fn return_100(binary: &Path, figures: &mut Figures) -> Result<()> {
 }
 
 /// Pushes right after the hello; the instant at which everything was acknowledged.
-async fn push_after_hello(phone: &mut Phone, address: &str, ticket: Vec<u8>, frames: Vec<Vec<u8>>) -> Result<Instant> {
+async fn push_after_hello(
+    phone: &mut Phone,
+    address: &str,
+    ticket: Vec<u8>,
+    frames: Vec<Vec<u8>>,
+) -> Result<Instant> {
     let mut socket = phone.dial(address, ticket).await?;
     let mut unanswered = frames.len();
     for frame in frames {

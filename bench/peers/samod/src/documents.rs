@@ -85,9 +85,9 @@ fn fill(document: &mut AutoCommit, object: &ObjId, value: &Value) {
                 fill(document, &child, value);
             }
             Value::String(text) => put_text(document, object, key, text),
-            Value::Number(number) => {
-                document.put(object, key.as_str(), number.as_i64().expect("a whole number")).expect("a map takes a value")
-            }
+            Value::Number(number) => document
+                .put(object, key.as_str(), number.as_i64().expect("a whole number"))
+                .expect("a map takes a value"),
             _ => unreachable!("documents hold maps, texts and whole numbers"),
         }
     }

@@ -40,7 +40,8 @@ async fn main() -> Result<()> {
         }
     }
     if wanted("restart") {
-        attempt("restart", &["first_answer_ms", "settled_ms", "documents_rewritten"], restart("restart")).await;
+        attempt("restart", &["first_answer_ms", "settled_ms", "documents_rewritten"], restart("restart"))
+            .await;
     }
     if wanted("first_sync_5000") {
         attempt("first_sync_5000", &["ms", "messages", "bytes"], first_sync("first_sync_5000")).await;
@@ -99,7 +100,8 @@ async fn prepared(count: usize) -> Result<Prepared> {
 async fn change(port: u16, handles: &[DocHandle], text: &str) -> Result<()> {
     let mut writer = Client::connected(port).await?;
     for held in handles {
-        let handle = writer.repo.find(held.document_id().clone()).await?.context("the server lost a document")?;
+        let handle =
+            writer.repo.find(held.document_id().clone()).await?.context("the server lost a document")?;
         handle.with_document(|document| remark(document, text));
         handle.they_have_our_changes(writer.connection()?).await;
     }
@@ -230,7 +232,8 @@ async fn fanout_of(sockets: usize) -> Result<(f64, f64, f64)> {
         let mut phones = Vec::with_capacity(sockets);
         for _ in 0..sockets {
             let phone = Client::connected(prepared.server.port).await?;
-            let handle = phone.repo.find(held.document_id().clone()).await?.context("the server lost a document")?;
+            let handle =
+                phone.repo.find(held.document_id().clone()).await?.context("the server lost a document")?;
             phones.push((phone, handle));
         }
         Ok(phones)

@@ -10,7 +10,9 @@ use anyhow::{Context, Result, anyhow};
 use futures::future::BoxFuture;
 use futures::{SinkExt, StreamExt, future};
 use samod::storage::TokioFilesystemStorage;
-use samod::{BackoffConfig, ConnectionId, DialError, Dialer, DialerHandle, Repo, ShareConfig, Transport, Url};
+use samod::{
+    BackoffConfig, ConnectionId, DialError, Dialer, DialerHandle, Repo, ShareConfig, Transport, Url,
+};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};

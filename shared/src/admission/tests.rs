@@ -328,3 +328,26 @@ fn altered_changes_are_admitted_only_if_they_can_be_loaded_again() {
     }
     assert!(tried > 500 && unloadable > 20, "{tried} tried, {unloadable} unloadable: too few to show it");
 }
+
+/// ADM-1, ADM-5: where a change in the middle leaves what the schema does not allow, what stands before it is
+/// admitted and its refusal is told.
+#[test]
+fn the_prefix_before_a_change_outside_the_schema_is_admitted() {
+    use automerge::ROOT;
+    use automerge::transaction::Transactable;
+    let (mut document, _) = card([("name", "甲".into())]);
+    let stored = document.save();
+    let mut input = crafted(&stored, |document| document.put(ROOT, "name", "乙").expect("valid"));
+    let mut middle = Document::load(&stored).expect("saved");
+    middle.apply(&input.changes).expect("complete");
+    for (key, by) in [("unknown", "x"), ("address", "北")] {
+        let next = crafted(&middle.save(), |document| document.put(ROOT, key, by).expect("valid"));
+        middle.apply(&next.changes).expect("complete");
+        input.changes.extend(next.changes);
+    }
+    let admitted = admit(&input).expect("the first stands");
+    assert_eq!(admitted.applied, 1);
+    let refused = admitted.refused.expect("the second does not");
+    assert_eq!((refused.rule, refused.about.as_deref()), (Rule::SchemaViolated, Some("unknown")));
+    assert_eq!(admitted.projection.customer().and_then(|card| card.name.as_deref()), Some("乙"));
+}

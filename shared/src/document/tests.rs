@@ -328,3 +328,24 @@ mod properties {
         }
     }
 }
+
+/// DOC-4: the same within one map: a record that two people make under one id is one with the fields of both.
+#[test]
+fn a_record_made_twice_in_one_map_is_read_as_one() {
+    let (mut one, _) = card([("name", "甲".into())]);
+    let mut other = copy(&mut one);
+    edit(&mut one, 1, [("phones/aaaaaaaa/number", "1".into())]);
+    let theirs = edit(
+        &mut other,
+        2,
+        [("phones/aaaaaaaa/label", "手机".into()), ("phones/aaaaaaaa/number", "2".into())],
+    );
+    one.apply(&bytes(&theirs)).expect("complete");
+    let phones = one.records("phones");
+    assert_eq!((phones.len(), phones[0].text("label")), (1, Some("手机")));
+    assert_eq!(one.clashing_paths(), ["phones/aaaaaaaa/number"]);
+    assert_eq!(one.values("phones/aaaaaaaa/number").len(), 2);
+    edit(&mut one, 1, [("phones/aaaaaaaa/number", "3".into())]);
+    assert!(one.clashing_paths().is_empty());
+    assert_eq!(one.records("phones")[0].text("number"), Some("3"));
+}

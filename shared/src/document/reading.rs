@@ -67,7 +67,7 @@ impl RecordEntry {
 impl Document {
     /// What the document is, if it says so.
     pub fn kind(&self) -> Option<Kind> {
-        Kind::from_word(&self.text_of(schema::KIND)?)
+        Kind::from_word(&self.plain(schema::KIND)?)
     }
 
     /// The person who owns the fact; none for shared descriptions.
@@ -113,16 +113,19 @@ impl Document {
 
     /// The shown text of a single-valued field of words, choices, ids, times or long text.
     pub fn text_of(&self, key: &str) -> Option<String> {
-        match self.inner.get(automerge::ROOT, key).ok()?? {
-            (AutomergeValue::Scalar(scalar), _) => scalar.as_str().map(str::to_owned),
-            (AutomergeValue::Object(ObjType::Text), object) => self.inner.text(&object).ok(),
+        let shown = match self.inner.get(automerge::ROOT, key).ok()? {
+            Some((AutomergeValue::Scalar(scalar), _)) => scalar.as_str().map(str::to_owned),
+            Some((AutomergeValue::Object(ObjType::Text), object)) => self.inner.text(&object).ok(),
             _ => None,
+        };
+        if let Some(text) = shown.filter(|text| !text.is_empty()) {
+            return Some(text);
         }
-        .filter(|text| !text.is_empty())
-        .or_else(|| match self.value_of_former(key)? {
+        // An empty text may stand beside one that is not, and a field may stand under a former key.
+        match self.value_of(key)? {
             Scalar::Str(text) => Some(text),
-            _ => None,
-        })
+            Scalar::Int(_) | Scalar::Bool(_) => None,
+        }
     }
 
     /// The shown number of a single-valued field.
@@ -281,11 +284,6 @@ impl Document {
             Some(void) => !self.inner.get_changes_meta(&[automerge::ChangeHash(void.hash.0)]).is_empty(),
             None => false,
         }
-    }
-
-    fn value_of_former(&self, key: &str) -> Option<Scalar> {
-        let field = schema(Kind::from_word(&self.plain(schema::KIND)?)?).field(key)?;
-        field.formerly.iter().find_map(|former| self.plain(former).map(Scalar::Str))
     }
 
     fn plain(&self, key: &str) -> Option<String> {

@@ -349,3 +349,31 @@ fn a_record_made_twice_in_one_map_is_read_as_one() {
     assert!(one.clashing_paths().is_empty());
     assert_eq!(one.records("phones")[0].text("number"), Some("3"));
 }
+
+/// DOC-4, DOC-5: of two texts made at once the empty one hides nothing, whichever Automerge prefers.
+#[test]
+fn an_empty_text_beside_another_hides_nothing_and_can_be_edited() {
+    for emptied_by_first in [true, false] {
+        let (mut one, _) = crate::testing::visit([("result", "签单".into())]);
+        let mut other = copy(&mut one);
+        let mut second = writer(2);
+        second.person = writer(1).person;
+        let write = |text: &str| Edit::EditVisit { visit: VISIT, fields: patch([("record", text.into())]) };
+        let mut theirs = other.edit(&second, &write("乙")).expect("valid");
+        one.edit(&writer(1), &write("甲")).expect("valid");
+        let expected = if emptied_by_first {
+            one.edit(&writer(1), &write("")).expect("valid");
+            "乙"
+        } else {
+            theirs.extend(other.edit(&second, &write("")).expect("valid"));
+            "甲"
+        };
+        one.apply(&bytes(&theirs)).expect("complete");
+        assert_eq!(one.text_of("record").as_deref(), Some(expected));
+        let typed = Value::Text { base: expected.to_owned(), text: format!("{expected}，下周送样") };
+        let edit = Edit::EditVisit { visit: VISIT, fields: patch([("record", typed)]) };
+        one.edit(&writer(1), &edit).expect("valid");
+        assert_eq!(one.text_of("record"), Some(format!("{expected}，下周送样")));
+        assert!(one.clashing_paths().is_empty());
+    }
+}

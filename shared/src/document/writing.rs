@@ -162,7 +162,8 @@ impl Document {
                 return None;
             }
             if !splices.is_empty() || (!is_settled && matches!(value, Value::Str(_))) {
-                steps.push(Step::Text { key: field.key, splices });
+                let shown = present.first().map(|(_, object)| object.clone());
+                steps.push(Step::Text { key: field.key, shown, splices });
             }
             return Some(());
         }
@@ -248,10 +249,25 @@ enum At {
 
 /// One thing to write.
 enum Step {
-    Put { at: At, field: &'static Field, value: Scalar },
-    Remove { at: At, field: &'static Field },
-    RemoveRecord { records: &'static Records, id: String },
-    Text { key: &'static str, splices: Vec<Splice> },
+    Put {
+        at: At,
+        field: &'static Field,
+        value: Scalar,
+    },
+    Remove {
+        at: At,
+        field: &'static Field,
+    },
+    RemoveRecord {
+        records: &'static Records,
+        id: String,
+    },
+    /// `shown` is the text object that the positions of the splices count in; none where all are empty.
+    Text {
+        key: &'static str,
+        shown: Option<ObjId>,
+        splices: Vec<Splice>,
+    },
 }
 
 impl Step {
@@ -343,7 +359,7 @@ impl Pen<'_> {
                     self.delete(&map, &id);
                 }
             }
-            Step::Text { key, splices } => self.text(key, &splices),
+            Step::Text { key, shown, splices } => self.text(key, shown, &splices),
         }
     }
 
@@ -377,19 +393,16 @@ impl Pen<'_> {
         }
     }
 
-    fn text(&mut self, key: &'static str, splices: &[Splice]) {
+    fn text(&mut self, key: &'static str, shown: Option<ObjId>, splices: &[Splice]) {
         let standing = self.document.inner.get_all(automerge::ROOT, key).unwrap_or_default();
-        let object = match standing.last() {
-            Some((automerge::Value::Object(ObjType::Text), object)) => {
-                let object = object.clone();
-                if standing.len() > 1 {
-                    // Two devices made the text at once: the shown one stays, with all that is in it.
-                    self.settle_text(key, &object)
-                } else {
-                    object
-                }
-            }
-            _ => self.make(automerge::ROOT, key, ObjType::Text),
+        let is_text = |value: &automerge::Value<'_>| matches!(value, automerge::Value::Object(ObjType::Text));
+        let last = standing.iter().rev().find(|(value, _)| is_text(value)).map(|(_, object)| object.clone());
+        let object = match shown.or(last) {
+            // Two devices made the text at once: the shown one stays, with all that is in it. It need not be
+            // Automerge's winner, which may be empty.
+            Some(shown) if standing.len() > 1 => self.settle_text(key, &shown),
+            Some(only) => only,
+            None => self.make(automerge::ROOT, key, ObjType::Text),
         };
         for splice in splices {
             let mut position = splice.position;

@@ -102,7 +102,7 @@ export const en: Catalogue = {
     empty: 'Nothing to deal with',
   },
   home: {
-    greeting: (name, hour) => `Good ${hour < 12 ? 'morning' : hour < 18 ? 'afternoon' : 'evening'}, ${name}`,
+    greeting: (name, hour) => `${hour < 12 ? 'Morning' : hour < 18 ? 'Afternoon' : 'Evening'}, ${name}`,
     due: 'Follow-ups due',
     dueEmpty: 'No follow-up is due',
     today: 'Written today',

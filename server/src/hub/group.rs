@@ -315,7 +315,7 @@ impl Planner<'_> {
             return Ok(Planned::Repeats(*first));
         }
         let stored = self.lookup.document(change.doc)?;
-        self.known(change, &header)?;
+        self.known(change, &header, stored.as_ref())?;
         let standing = self.standing(change, stored.as_ref())?;
         self.actor(change, &header)?;
         let max_op = self.dependencies(change, &header)?;
@@ -337,12 +337,19 @@ impl Planner<'_> {
 
     /// What is on disk already is answered from there, whoever may see the document by now: a lost reply
     /// (S13) may come back after a transfer. But only to the person whose change it is.
-    fn known(&self, change: &Candidate<'_>, header: &ChangeHeader) -> Result<(), Stop> {
+    fn known(
+        &self,
+        change: &Candidate<'_>,
+        header: &ChangeHeader,
+        stored: Option<&DocumentRow>,
+    ) -> Result<(), Stop> {
         if let Some(row) = self.lookup.change(change.doc, &header.hash)? {
             if row.person == self.person.id {
                 return Err(Stop::Answer(ItemResult::Known(row.seq)));
             }
-            return match reach(self.lookup, self.person, change.scope)? {
+            // Of the document's own scope: what a stranger claims to be its scope is no right to know.
+            let scope = stored.map_or(change.scope, |document| document.scope);
+            return match reach(self.lookup, self.person, scope)? {
                 Reach::Granted(_) => Err(Stop::Answer(ItemResult::Known(row.seq))),
                 Reach::Ended | Reach::Nothing => Err(Rule::NotFound.into()),
             };

@@ -283,6 +283,9 @@ impl<S: Store> Hub<S> {
     pub fn handle_page(&mut self, _now: UtcMillis, page: PageRead) {
         let Some(state) = self.sessions.get_mut(&page.session) else { return };
         let Some(reading) = state.reading.take_if(|reading| reading.number == page.reading) else { return };
+        if reading.stale {
+            return self.read(page.session, reading.cursor, reading.held, reading.claimed);
+        }
         self.stats.pages_from_store += 1;
         state.position = page.position;
         state.digest = page.position.map(|_| page.digest);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use shared::id::Seq;
+use shared::id::{Scope, Seq};
 use shared::ledger::people::Principal;
 use shared::protocol::Digest;
 
@@ -44,6 +44,13 @@ pub(super) struct Reading {
     pub(super) number: u64,
     /// The digest that the device's hello carried: compared when the page turns out empty.
     pub(super) claimed: Option<Digest>,
+    /// From where it reads, for reading again.
+    pub(super) cursor: FeedCursor,
+    /// What the device holds, for reading again.
+    pub(super) held: Option<Vec<(Scope, Digest)>>,
+    /// Since it began, a grant of this person ended or work of this session was committed. What was read may
+    /// show what must not leave any more, or a scope whole but without that work: it is read again.
+    pub(super) stale: bool,
 }
 
 impl Session {

@@ -43,6 +43,15 @@ impl<S: Store> Hub<S> {
             }
             state.dirty = true;
         }
+        for (_, touch) in entry.touches.values() {
+            let ended = touch.ended.iter().filter_map(|principal| self.by_principal.get(principal)).flatten();
+            let origins = touch.changes.iter().map(|change| &change.origin);
+            for session in ended.chain(origins) {
+                if let Some(reading) = self.sessions.get_mut(session).and_then(|state| state.reading.as_mut()) {
+                    reading.stale = true;
+                }
+            }
+        }
         self.head = entry.last;
         self.stats.head = self.head.0;
         self.composed.clear();
@@ -73,6 +82,9 @@ impl<S: Store> Hub<S> {
         }
         if head != self.head {
             self.forget_ring();
+            for reading in self.sessions.values_mut().filter_map(|state| state.reading.as_mut()) {
+                reading.stale = true;
+            }
             self.head = head;
             self.stats.head = head.0;
             let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
@@ -147,7 +159,7 @@ impl<S: Store> Hub<S> {
         let number = self.reading_next;
         self.reading_next += 1;
         let Some(state) = self.sessions.get_mut(&session) else { return };
-        state.reading = Some(Reading { number, claimed });
+        state.reading = Some(Reading { number, claimed, cursor: cursor.clone(), held: held.clone(), stale: false });
         let principals = state.principals.clone();
         self.outputs.push_back(Output::Read(ReadRequest { session, reading: number, principals, cursor, held }));
     }

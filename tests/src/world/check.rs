@@ -197,8 +197,9 @@ impl World {
                         shown.insert(customer, (phone, values));
                     }
                     Some((other, theirs)) if *theirs != values => {
+                        let difference = first_difference(theirs, &values);
                         return Err(format!(
-                            "phones {other} and {phone} show {customer:?} differently (I3):\n{theirs:#}\n{values:#}"
+                            "phones {other} and {phone} show {customer:?} differently (I3): {difference}"
                         ));
                     }
                     Some(_) => {}
@@ -273,5 +274,26 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// Where two values part, for people.
+fn first_difference(one: &serde_json::Value, other: &serde_json::Value) -> String {
+    use serde_json::Value::{Array, Object};
+    match (one, other) {
+        (Object(one), Object(other)) => {
+            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            let differs = keys.into_iter().find(|key| one.get(*key) != other.get(*key));
+            let Some(key) = differs else { return String::new() };
+            match (one.get(key), other.get(key)) {
+                (Some(one), Some(other)) => format!("{key}: {}", first_difference(one, other)),
+                (one, other) => format!("{key}: {one:?} and {other:?}"),
+            }
+        }
+        (Array(one), Array(other)) if one.len() == other.len() => {
+            let differs = one.iter().zip(other).enumerate().find(|(_, (one, other))| one != other);
+            differs.map_or(String::new(), |(at, (one, other))| format!("[{at}] {}", first_difference(one, other)))
+        }
+        (one, other) => format!("{one} and {other}"),
     }
 }

@@ -15,6 +15,8 @@ pub struct TypedEdit {
     pub phone: usize,
     /// Who typed it.
     pub person: PersonId,
+    /// The installation that the phone was then.
+    pub device: DeviceId,
     /// The document.
     pub doc: DocId,
     /// A text that occurs nowhere else.

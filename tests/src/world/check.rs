@@ -182,12 +182,12 @@ impl World {
             }
             if let Some(doc) = held.keys().find(|doc| !readable.contains_key(*doc)) {
                 // What the server refused may stay on the phone that typed it until its person has dealt with it.
-                if !self.is_document_of_refused_work(phone, *doc) {
+                if !self.phones[phone].stranded && !self.is_document_of_refused_work(phone, *doc) {
                     return Err(format!("phone {phone} still holds {doc:?} without a grant (I3)"));
                 }
             }
             let status = self.status(phone).ok_or("a phone is off in a healed world")?;
-            if status.pending.edits != 0 || status.saving != 0 {
+            if (status.pending.edits != 0 && !self.phones[phone].stranded) || status.saving != 0 {
                 return Err(format!("phone {phone} is at rest with work left (I8): {status:?}"));
             }
             for customer in readable.values().filter_map(|(scope, _)| scope.customer()).collect::<BTreeSet<_>>() {

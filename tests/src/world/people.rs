@@ -59,7 +59,8 @@ impl World {
         let doc = edit.doc();
         // The edit is remembered first: its write may be stored or lost while the machine is being drained.
         let person = self.phones[phone].person;
-        self.model.typed.push(TypedEdit { phone, person, doc, token, saved: false, expected: true });
+        let device = self.phones[phone].device;
+        self.model.typed.push(TypedEdit { phone, person, device, doc, token, saved: false, expected: true });
         let index = self.model.typed.len() - 1;
         let starts = self.phones[phone].starts;
         let taken = self.with_client(phone, |client, now| client.handle_edit(now, edit))?;
@@ -216,7 +217,8 @@ impl World {
         let Some((visit, customer)) = self.own_visit(phone) else { return self.add_visit(phone) };
         let canary = self.model.canary_of(customer).unwrap_or_default();
         let token = self.model.token(None);
-        let fields = Patch::from([("problem".to_owned(), Value::Str(format!("{canary} {token}")))]);
+        let product = self.new_record(phone);
+        let fields = Patch::from([(format!("products/{product}/name"), Value::Str(format!("{canary} {token}")))]);
         self.type_edit(phone, Edit::EditVisit { visit, fields }, token)
     }
 

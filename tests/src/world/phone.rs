@@ -37,6 +37,8 @@ pub struct Phone {
     pub online: bool,
     /// An older copy of its disk, with the model's number of typed edits then.
     pub backup: Option<Rows>,
+    /// Whether it has work that builds on what a restored server lost (S14).
+    pub stranded: bool,
     /// Whether the person has thrown it away: it stays off.
     pub retired: bool,
 }
@@ -56,6 +58,7 @@ impl Phone {
             dialling: false,
             online: true,
             backup: None,
+            stranded: false,
             retired: false,
         }
     }
@@ -340,9 +343,11 @@ impl World {
     /// Everything that was saved on this phone and that nobody else has dies with the disk's contents.
     pub fn forgive_what_the_disk_lost(&mut self, index: usize) {
         let stored = self.stored_tokens();
-        let disk = &self.phones[index].disk;
+        let Phone { disk, device, .. } = &self.phones[index];
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected) {
-            edit.expected = disk.holds(edit.token.as_bytes()) || stored.holds(&edit.token);
+            // A new installation offers again only what it made itself.
+            let is_kept = edit.device == *device && disk.holds(edit.token.as_bytes());
+            edit.expected = is_kept || stored.holds(&edit.token);
         }
     }
 
@@ -399,6 +404,7 @@ impl World {
         if !may_log_in {
             return true;
         }
-        client.is_settled() && self.status(index).is_some_and(|status| status.link == Link::Live)
+        let settled = client.is_settled() || phone.stranded;
+        settled && self.status(index).is_some_and(|status| status.link == Link::Live)
     }
 }

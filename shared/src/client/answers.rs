@@ -191,8 +191,9 @@ impl Client {
                         self.outbox.remove(*out);
                     }
                 }
-                Work::Reoffer { kind, scope, received: first, changes, .. } => {
-                    place.get_or_insert((*kind, *scope, *first));
+                // Everybody else sees when the restored server received it, so its author does, too.
+                Work::Reoffer { kind, scope, changes, .. } => {
+                    place.get_or_insert((*kind, *scope, received));
                     let Some(index) = changes.iter().position(|each| each.change.hash == *hash) else { continue };
                     // What it builds on is on the server too, or the server could not have taken it.
                     chunks.extend(changes.drain(..=index).map(|each| each.change.bytes));

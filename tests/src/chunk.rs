@@ -96,7 +96,9 @@ pub fn compressed(change: &[u8]) -> Option<Vec<u8>> {
     use std::io::Read;
     let body = body_of(change)?;
     let mut deflated = Vec::new();
-    flate2::read::DeflateEncoder::new(body.as_slice(), flate2::Compression::new(6)).read_to_end(&mut deflated).ok()?;
+    flate2::read::DeflateEncoder::new(body.as_slice(), flate2::Compression::new(6))
+        .read_to_end(&mut deflated)
+        .ok()?;
     // The checksum of a compressed chunk is that of the plain one.
     let plain = chunk(1, &body);
     let mut bytes = plain.get(..8)?.to_vec();
@@ -119,7 +121,10 @@ mod tests {
         let at = UtcMillis(1_795_305_600_000);
         let recorded = Recorded { at, device: at, quality: Quality::Ok, offset_minutes: 480 };
         let writer = Writer { person: PersonId([1; 16]), actor: ActorId([2; 16]), recorded };
-        let edit = Edit::CreateCustomer { customer: DocId([3; 16]), fields: Patch::from([("name".into(), "A".into())]) };
+        let edit = Edit::CreateCustomer {
+            customer: DocId([3; 16]),
+            fields: Patch::from([("name".into(), "A".into())]),
+        };
         let (_, changes) = Document::create(&writer, &edit).expect("valid");
         let bytes = &changes[0].bytes;
         assert_eq!(&Body::of(bytes).expect("a change").to_chunk(), bytes);

@@ -13,8 +13,8 @@ use shared::id::{ActorId, DeviceId, DocId, IncarnationId, PersonId, Scope};
 use shared::ledger::people::{Person, Role};
 use shared::limits;
 use shared::protocol::{
-    ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, decode_client_frame, decode_server_frame,
-    encode,
+    ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, decode_client_frame,
+    decode_server_frame, encode,
 };
 use shared::time::{Now, Quality, Recorded, UtcMillis};
 
@@ -163,7 +163,9 @@ pub fn session(bytes: &[u8]) {
         software: String::new(),
         revoked_at: None,
     };
-    for command in [Administration::SetPerson { person: person(), by: None }, Administration::PutDevice(device)] {
+    for command in
+        [Administration::SetPerson { person: person(), by: None }, Administration::PutDevice(device)]
+    {
         administer(&mut store, now, &command).expect("an empty organisation takes its first person");
     }
     let mut hub = Hub::new(store).expect("memory");

@@ -2,12 +2,12 @@
 //! a reference model that judges it, and helpers for tests of the real process. A module uses only modules
 //! above it.
 
+pub mod chunk;
 pub mod dice;
 pub mod fault;
-pub mod model;
-pub mod world;
-pub mod chunk;
-pub mod process;
-pub mod load;
 pub mod fuzzing;
+pub mod load;
+pub mod model;
+pub mod process;
 pub mod sim;
+pub mod world;

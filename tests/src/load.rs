@@ -8,7 +8,8 @@ use shared::edit::{Edit, Patch, Value};
 use shared::entropy::Entropy;
 use shared::id::{ActorId, DeviceId, DocId, PersonId, Scope};
 use shared::protocol::{
-    ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, ServerFrame, decode_server_frame, encode,
+    ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, ServerFrame, decode_server_frame,
+    encode,
 };
 use shared::time::{Quality, Recorded, UtcMillis};
 
@@ -71,7 +72,9 @@ impl RawDevice {
             bail!("login answered {status}: {text}");
         }
         let answer: serde_json::Value = serde_json::from_str(&text)?;
-        let field = |value: &serde_json::Value| value.as_str().map(str::to_owned).context("the login's answer is short");
+        let field = |value: &serde_json::Value| {
+            value.as_str().map(str::to_owned).context("the login's answer is short")
+        };
         self.token = field(&answer["access_token"])?;
         self.person = field(&answer["person"]["id"])?.parse()?;
         self.device = field(&answer["device"])?.parse()?;
@@ -148,7 +151,13 @@ impl RawDevice {
         };
         let (document, changes) = Document::create(&self.writer(), edit)?;
         let recorded = self.recorded();
-        let item = |bytes: Vec<u8>| PushItem::Change { doc: edit.doc(), kind, scope, change: bytes.into(), recorded };
+        let item = |bytes: Vec<u8>| PushItem::Change {
+            doc: edit.doc(),
+            kind,
+            scope,
+            change: bytes.into(),
+            recorded,
+        };
         Ok((document, changes.into_iter().map(|change| item(change.bytes)).collect()))
     }
 

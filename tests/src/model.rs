@@ -79,9 +79,15 @@ impl Model {
             }
             EventKind::TeamSet { .. } => {}
             EventKind::CustomerRegistered { customer, first_recorder, provisional, .. } => {
-                hold!(self.provisional.insert(provisional.clone()), "provisional number {provisional} given twice");
-                let record =
-                    Customer { owner: *first_recorder, owners: BTreeSet::from([*first_recorder]), code: None };
+                hold!(
+                    self.provisional.insert(provisional.clone()),
+                    "provisional number {provisional} given twice"
+                );
+                let record = Customer {
+                    owner: *first_recorder,
+                    owners: BTreeSet::from([*first_recorder]),
+                    code: None,
+                };
                 let before = self.customers.insert(*customer, record);
                 hold!(before.is_none(), "{customer:?} registered twice (R1)");
                 hold!(event.scope == Scope::Customer(*customer), "registration outside its customer's scope");
@@ -94,17 +100,24 @@ impl Model {
                 self.learn_request(event)?;
             }
             EventKind::CustomerTransferred { customer, from, to, .. } => {
-                let to_is_rep = self.people.get(to).is_some_and(|person| person.active && person.role == Role::Rep);
+                let to_is_rep =
+                    self.people.get(to).is_some_and(|person| person.active && person.role == Role::Rep);
                 hold!(to_is_rep, "{customer:?} given to somebody who is no active rep (R4)");
-                let record = self.customers.get_mut(customer).ok_or("transferred before it was registered")?;
-                hold!(record.owner == *from, "{customer:?} transferred from {from:?}, but {:?} owns it", record.owner);
+                let record =
+                    self.customers.get_mut(customer).ok_or("transferred before it was registered")?;
+                hold!(
+                    record.owner == *from,
+                    "{customer:?} transferred from {from:?}, but {:?} owns it",
+                    record.owner
+                );
                 record.owner = *to;
                 record.owners.insert(*to);
                 self.learn_request(event)?;
             }
             EventKind::LateWorkArrived { late } => {
                 self.held.insert(event.seq, late.state);
-                let former = self.customers.get(&late.customer).is_some_and(|c| c.owners.contains(&late.person));
+                let former =
+                    self.customers.get(&late.customer).is_some_and(|c| c.owners.contains(&late.person));
                 hold!(former, "late work of somebody who never owned {:?}", late.customer);
             }
             EventKind::LateWorkSettled { late, state } => {
@@ -123,7 +136,9 @@ impl Model {
     /// A request takes effect once, however often it is sent (SIM-11).
     fn learn_request(&mut self, event: &LedgerEvent) -> Result<(), Violation> {
         match event.request {
-            Some(request) if !self.requests.insert(request) => Err(format!("request {request:?} took effect twice")),
+            Some(request) if !self.requests.insert(request) => {
+                Err(format!("request {request:?} took effect twice"))
+            }
             _ => Ok(()),
         }
     }
@@ -158,7 +173,8 @@ impl Model {
 
     /// Every active rep but the stranger, whom nobody trusts with a customer.
     pub fn active_reps(&self) -> Vec<PersonId> {
-        let is_rep = |person: &&Person| person.active && person.role == Role::Rep && person.name != "stranger";
+        let is_rep =
+            |person: &&Person| person.active && person.role == Role::Rep && person.name != "stranger";
         self.people.values().filter(is_rep).map(|person| person.id).collect()
     }
 

@@ -23,8 +23,10 @@ fn find_binary() -> Result<PathBuf> {
     }
     // A test program lies in `target/PROFILE/deps`, the binary in `target/PROFILE`.
     let program = std::env::current_exe()?;
-    let folder = program.parent().and_then(Path::parent).context("a test program lies in target/PROFILE/deps")?;
-    let profile = folder.file_name().and_then(|name| name.to_str()).context("a profile's folder has a name")?;
+    let folder =
+        program.parent().and_then(Path::parent).context("a test program lies in target/PROFILE/deps")?;
+    let profile =
+        folder.file_name().and_then(|name| name.to_str()).context("a profile's folder has a name")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--quiet", "-p", "server", "--bin", "daybook"]);

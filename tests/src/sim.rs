@@ -85,7 +85,8 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
             Err(failure) => Err(failure),
             Ok(_) => Err(Failure {
                 seed,
-                violation: "failed once and not again: something in the world is not drawn from its seed".to_owned(),
+                violation: "failed once and not again: something in the world is not drawn from its seed"
+                    .to_owned(),
                 story: Vec::new(),
             }),
         },

@@ -11,7 +11,9 @@ use daybook_tests::process::{ServerProcess, free_address, run};
 use shared::document::{Document, Kind};
 use shared::edit::{Edit, Patch, Value};
 use shared::id::{DocId, Scope};
-use shared::protocol::{ClientFrame, Cursor, Digest, Goodbye, ItemResult, PendingCounts, PushItem, ServerFrame, encode};
+use shared::protocol::{
+    ClientFrame, Cursor, Digest, Goodbye, ItemResult, PendingCounts, PushItem, ServerFrame, encode,
+};
 use shared::refusal::Rule;
 use tempfile::TempDir;
 
@@ -111,7 +113,13 @@ fn a_forged_change_is_refused_by_the_rule_that_it_breaks() -> Result<()> {
     ensure!(matches!(refused, Rule::SequenceGap | Rule::AuthorForeign), "gap in seq: {refused:?}");
     let packed = chunk::compressed(bytes_of(&fresh)).context("deflates")?;
     ensure!(rule(victim, with_change(&fresh, packed))? == Rule::ChunkKindForbidden, "compressed chunk");
-    let saved = { Document::load(&{ let mut d = document; d.save() })?.save() };
+    let saved = {
+        Document::load(&{
+            let mut d = document;
+            d.save()
+        })?
+        .save()
+    };
     ensure!(rule(victim, with_change(&fresh, saved))? == Rule::ChunkKindForbidden, "document chunk");
     let mut flipped = bytes_of(&fresh).to_vec();
     flipped[20] ^= 1;
@@ -137,21 +145,50 @@ fn a_forged_change_is_refused_by_the_rule_that_it_breaks() -> Result<()> {
     let doc = victim.entropy.doc_id();
     let own = Scope::Customer(doc);
     for (what, bytes) in [
-        ("unknown key", foreign_change(victim, |d| { header(d); d.put(ROOT, "salary", "1000").expect("plain"); })),
-        ("wrong type", foreign_change(victim, |d| { header(d); d.put(ROOT, "name", 7).expect("plain"); })),
-        ("wrong kind", foreign_change(victim, |d| { d.put(ROOT, "kind", "wallet").expect("plain"); })),
-        ("counter", foreign_change(victim, |d| {
-            header(d);
-            d.put(ROOT, "name", automerge::ScalarValue::counter(1)).expect("plain");
-        })),
-        ("list", foreign_change(victim, |d| { header(d); d.put_object(ROOT, "name", ObjType::List).expect("plain"); })),
-        ("too deep", foreign_change(victim, |d| {
-            header(d);
-            let mut at = ROOT;
-            for _ in 0..12 {
-                at = d.put_object(&at, "contacts", ObjType::Map).expect("plain");
-            }
-        })),
+        (
+            "unknown key",
+            foreign_change(victim, |d| {
+                header(d);
+                d.put(ROOT, "salary", "1000").expect("plain");
+            }),
+        ),
+        (
+            "wrong type",
+            foreign_change(victim, |d| {
+                header(d);
+                d.put(ROOT, "name", 7).expect("plain");
+            }),
+        ),
+        (
+            "wrong kind",
+            foreign_change(victim, |d| {
+                d.put(ROOT, "kind", "wallet").expect("plain");
+            }),
+        ),
+        (
+            "counter",
+            foreign_change(victim, |d| {
+                header(d);
+                d.put(ROOT, "name", automerge::ScalarValue::counter(1)).expect("plain");
+            }),
+        ),
+        (
+            "list",
+            foreign_change(victim, |d| {
+                header(d);
+                d.put_object(ROOT, "name", ObjType::List).expect("plain");
+            }),
+        ),
+        (
+            "too deep",
+            foreign_change(victim, |d| {
+                header(d);
+                let mut at = ROOT;
+                for _ in 0..12 {
+                    at = d.put_object(&at, "contacts", ObjType::Map).expect("plain");
+                }
+            }),
+        ),
     ] {
         let refused = rule(victim, change(doc, Kind::Customer, own, bytes, victim))?;
         ensure!(refused == Rule::SchemaViolated, "{what}: {refused:?}");
@@ -174,7 +211,8 @@ fn a_forged_change_is_refused_by_the_rule_that_it_breaks() -> Result<()> {
     let nowhere = stranger.entropy.doc_id();
     let (_, _, into_nothing) = stranger.new_visit(nowhere, "to nobody")?;
     let (_, _, into_anothers) = stranger.new_visit(customer, "to somebody else's customer")?;
-    let (nothing, anothers) = (rule(stranger, into_nothing[0].clone())?, rule(stranger, into_anothers[0].clone())?);
+    let (nothing, anothers) =
+        (rule(stranger, into_nothing[0].clone())?, rule(stranger, into_anothers[0].clone())?);
     ensure!(nothing == anothers, "a scope without a grant is told apart: {nothing:?} and {anothers:?}");
     ensure!(nothing == Rule::NotFound, "{nothing:?}");
 
@@ -198,7 +236,8 @@ fn frames_that_are_none_end_the_exchange_and_nothing_else() -> Result<()> {
         body.extend(encode(&frame));
         body
     };
-    let mut bodies: Vec<Vec<u8>> = vec![Vec::new(), vec![0x9f], vec![0x5b, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]];
+    let mut bodies: Vec<Vec<u8>> =
+        vec![Vec::new(), vec![0x9f], vec![0x5b, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]];
     bodies.push(vec![0x81; 200_000]);
     bodies.push(vec![0; 300 * 1024]);
     for _ in 0..60 {
@@ -233,7 +272,10 @@ fn a_forged_cursor_or_digest_shows_nothing_that_the_person_may_not_see() -> Resu
         let frame = match round % 3 {
             0 => ClientFrame::Pull(Cursor(cursor.into())),
             1 => ClientFrame::Digests(vec![(Scope::Customer(customer), Digest(dice.word()))]),
-            _ => ClientFrame::Ping(PendingCounts { edits: u32::MAX, photos: 7, refused: 0 }, Some(Digest(dice.word()))),
+            _ => ClientFrame::Ping(
+                PendingCounts { edits: u32::MAX, photos: 7, refused: 0 },
+                Some(Digest(dice.word())),
+            ),
         };
         for frame in scene.stranger.exchange(&[frame])? {
             let words = match frame {
@@ -244,7 +286,10 @@ fn a_forged_cursor_or_digest_shows_nothing_that_the_person_may_not_see() -> Resu
                 }
                 other => encode(&other),
             };
-            ensure!(!words.windows(6).any(|window| window == b"canary"), "a stranger reads the victim's words");
+            ensure!(
+                !words.windows(6).any(|window| window == b"canary"),
+                "a stranger reads the victim's words"
+            );
         }
     }
     scene.honest_work_passes()

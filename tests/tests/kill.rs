@@ -55,7 +55,10 @@ impl Shared {
         for (item, result) in items.iter().zip(&ack.results) {
             let PushItem::Change { doc, change, .. } = item else { continue };
             let hash = shared::wire::parse(change)?.hash;
-            ensure!(matches!(result, ItemResult::Accepted(_) | ItemResult::Known(_)), "{result:?} for honest work");
+            ensure!(
+                matches!(result, ItemResult::Accepted(_) | ItemResult::Known(_)),
+                "{result:?} for honest work"
+            );
             state.acknowledged.insert((*doc, hash));
         }
         drop(state);
@@ -168,7 +171,10 @@ fn a_server_killed_among_a_hundred_pushing_phones_keeps_what_it_acknowledged() -
     ensure!(missing(&data, &shared)? == 0, "acknowledged changes are gone after an orderly end");
     run(&["verify", "--data", path])?;
     let acknowledged = shared.state.lock().expect("all phones have ended").acknowledged.len();
-    println!("{} kills, {acknowledged} changes acknowledged, slowest start {slowest_recovery_ms} ms", kills());
+    println!(
+        "{} kills, {acknowledged} changes acknowledged, slowest start {slowest_recovery_ms} ms",
+        kills()
+    );
     ensure!(acknowledged > 0, "nothing was pushed");
     Ok(())
 }

@@ -13,7 +13,8 @@ fn two_phones_edit_one_card_without_signal_and_both_values_stay() -> Result<()> 
     let address = free_address()?;
     let port = address.rsplit(':').next().unwrap_or_default();
     let output = Command::new(script).arg(daybook()).arg(port).output()?;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "the script ended with {}:\n{said}", output.status);
     Ok(())
 }

@@ -19,7 +19,10 @@ fn no_world_loses_leaks_or_wedges() {
     let report = sim::run_many(first, count).unwrap_or_else(|failure| panic!("{failure}"));
     println!("{report}seeds {first}..{}", first + count);
     let never: Vec<Fault> = report.faults.never();
-    assert!(count < SEEDS_FOR_EVERY_FAULT || never.is_empty(), "never happened, so nothing is proved of it: {never:?}");
+    assert!(
+        count < SEEDS_FOR_EVERY_FAULT || never.is_empty(),
+        "never happened, so nothing is proved of it: {never:?}"
+    );
 }
 
 #[test]

@@ -71,18 +71,25 @@ impl World {
         let lookup = store.lookup();
         let mut actors = BTreeMap::new();
         for doc in lookup.document_ids(None, usize::MAX >> 1).map_err(failed("documents"))? {
-            let row = lookup.document(doc).map_err(failed("a document"))?.ok_or("a listed document is not there")?;
+            let row = lookup
+                .document(doc)
+                .map_err(failed("a document"))?
+                .ok_or("a listed document is not there")?;
             let changes = lookup.changes(doc, BEGINNING, END).map_err(failed("changes"))?;
             let saved = lookup.snapshot(doc).map_err(failed("a snapshot"))?;
             let mut rebuilt = Document::empty();
             for (change, bytes) in &changes {
-                let header = shared::wire::parse(bytes).map_err(|r| format!("a stored change is malformed: {r:?}"))?;
+                let header =
+                    shared::wire::parse(bytes).map_err(|r| format!("a stored change is malformed: {r:?}"))?;
                 if (header.hash, header.actor, header.seq) != (change.hash, change.actor, change.actor_seq) {
                     return Err(format!("the row of {:?} says something else than its bytes", change.hash));
                 }
                 let owner = *actors.entry(change.actor).or_insert((change.device, change.person));
                 if owner != (change.device, change.person) {
-                    return Err(format!("{:?} of {owner:?} was merged from {:?} (I7)", change.actor, change.device));
+                    return Err(format!(
+                        "{:?} of {owner:?} was merged from {:?} (I7)",
+                        change.actor, change.device
+                    ));
                 }
                 let registered = lookup.actor(change.actor).map_err(failed("an actor"))?;
                 if registered != Some(owner) {
@@ -99,7 +106,8 @@ impl World {
                 return Err(format!("the heads of {doc:?} are not those of its log (I2)"));
             }
             if let Some(saved) = saved {
-                let mut loaded = Document::load(&saved).map_err(|e| format!("the snapshot of {doc:?} is dead: {e}"))?;
+                let mut loaded =
+                    Document::load(&saved).map_err(|e| format!("the snapshot of {doc:?} is dead: {e}"))?;
                 if loaded.heads() != row.heads {
                     return Err(format!("the snapshot of {doc:?} is not its log (I2)"));
                 }
@@ -118,11 +126,13 @@ impl World {
         }
         for (id, customer) in again.customers() {
             let record = lookup.customer(*id).map_err(failed("a customer"))?;
-            let record = record.ok_or_else(|| format!("{id:?} is in the events and not in the tables (I6)"))?;
+            let record =
+                record.ok_or_else(|| format!("{id:?} is in the events and not in the tables (I6)"))?;
             if record.owner() != customer.owner || record.code != customer.code {
                 return Err(format!("the record of {id:?} is not the fold of its events (I6)"));
             }
-            let learned = self.model.customer(*id).ok_or_else(|| format!("{id:?} was committed behind our back"))?;
+            let learned =
+                self.model.customer(*id).ok_or_else(|| format!("{id:?} was committed behind our back"))?;
             if learned.owner != customer.owner || learned.code != customer.code {
                 return Err(format!("{id:?} is not as it was committed (I6)"));
             }
@@ -152,7 +162,10 @@ impl World {
         let lookup = store.lookup();
         let mut readable = BTreeMap::new();
         for doc in lookup.document_ids(None, usize::MAX >> 1).map_err(failed("documents"))? {
-            let row = lookup.document(doc).map_err(failed("a document"))?.ok_or("a listed document is not there")?;
+            let row = lookup
+                .document(doc)
+                .map_err(failed("a document"))?
+                .ok_or("a listed document is not there")?;
             if self.model.may_read(self.phones[phone].person, row.scope) {
                 readable.insert(doc, (row.scope, row.heads));
             }
@@ -175,7 +188,9 @@ impl World {
                 match held.get(doc) {
                     None => return Err(format!("phone {phone} lacks {doc:?} of {scope:?} (I3)")),
                     Some(mine) if mine != heads => {
-                        return Err(format!("phone {phone} holds {doc:?} at {mine:?}, the server at {heads:?} (I3)"));
+                        return Err(format!(
+                            "phone {phone} holds {doc:?} at {mine:?}, the server at {heads:?} (I3)"
+                        ));
                     }
                     Some(_) => {}
                 }
@@ -190,7 +205,9 @@ impl World {
             if (status.pending.edits != 0 && !self.phones[phone].stranded) || status.saving != 0 {
                 return Err(format!("phone {phone} is at rest with work left (I8): {status:?}"));
             }
-            for customer in readable.values().filter_map(|(scope, _)| scope.customer()).collect::<BTreeSet<_>>() {
+            for customer in
+                readable.values().filter_map(|(scope, _)| scope.customer()).collect::<BTreeSet<_>>()
+            {
                 let values = self.values_of(phone, customer)?;
                 match shown.get(&customer) {
                     None => {
@@ -228,8 +245,15 @@ impl World {
             .iter()
             .map(|entry| {
                 serde_json::json!([
-                    entry.kind, entry.id, entry.at, entry.recorded_at, entry.received_at, entry.person, entry.text,
-                    entry.marks, entry.details
+                    entry.kind,
+                    entry.id,
+                    entry.at,
+                    entry.recorded_at,
+                    entry.received_at,
+                    entry.person,
+                    entry.text,
+                    entry.marks,
+                    entry.details
                 ])
             })
             .collect();
@@ -292,7 +316,9 @@ fn first_difference(one: &serde_json::Value, other: &serde_json::Value) -> Strin
         }
         (Array(one), Array(other)) if one.len() == other.len() => {
             let differs = one.iter().zip(other).enumerate().find(|(_, (one, other))| one != other);
-            differs.map_or(String::new(), |(at, (one, other))| format!("[{at}] {}", first_difference(one, other)))
+            differs.map_or(String::new(), |(at, (one, other))| {
+                format!("[{at}] {}", first_difference(one, other))
+            })
         }
         (one, other) => format!("{one} and {other}"),
     }

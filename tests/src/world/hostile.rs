@@ -10,7 +10,8 @@ use server::store::{Lookup, Store};
 use shared::document::Kind;
 use shared::id::{ChangeHash, DocId, Scope, Seq};
 use shared::protocol::{
-    ClientFrame, Cursor, Digest, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, decode_client_frame, encode,
+    ClientFrame, Cursor, Digest, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, decode_client_frame,
+    encode,
 };
 use shared::time::{Quality, Recorded, UtcMillis};
 
@@ -59,7 +60,9 @@ impl World {
         }
         self.faults.count(Fault::HostileFrame);
         let frame = self.draw_hostile_frame();
-        self.note(|| format!("the stranger sends {} bytes: {:02x?}", frame.len(), frame.get(..40).unwrap_or(&frame)));
+        self.note(|| {
+            format!("the stranger sends {} bytes: {:02x?}", frame.len(), frame.get(..40).unwrap_or(&frame))
+        });
         let hello = self.hello();
         let greeting = if self.dice.permille(900) { vec![hello, frame] } else { vec![frame] };
         let stranger = self.stranger;
@@ -67,7 +70,8 @@ impl World {
     }
 
     fn draw_hostile_frame(&mut self) -> Vec<u8> {
-        let overheard = self.dice.index(self.overheard.len()).map(|index| self.overheard[index].frame.clone());
+        let overheard =
+            self.dice.index(self.overheard.len()).map(|index| self.overheard[index].frame.clone());
         match (self.dice.below(8), overheard) {
             (0, _) | (_, None) => (0..self.dice.between(0, 300)).map(|_| self.dice.word() as u8).collect(),
             (1, Some(mut frame)) => {
@@ -151,7 +155,10 @@ impl World {
         }
         let after = self.state();
         if before != after {
-            return Err(format!("messages that came again moved the log from {:?} to {:?} (I11)", before.0, after.0));
+            return Err(format!(
+                "messages that came again moved the log from {:?} to {:?} (I11)",
+                before.0, after.0
+            ));
         }
         Ok(())
     }

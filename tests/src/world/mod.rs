@@ -2,16 +2,16 @@
 //! delay, fault and decision is drawn from the world's dice, so a seed tells the same story each time.
 //! Nothing here knows what is right: that is [`crate::model`] and [`check`].
 
+pub mod check;
 pub mod clock;
 pub mod disk;
+pub mod hostile;
 pub mod network;
-pub mod trace;
+pub mod office;
+pub mod people;
 pub mod phone;
 pub mod server;
-pub mod office;
-pub mod hostile;
-pub mod people;
-pub mod check;
+pub mod trace;
 
 use std::collections::BTreeMap;
 
@@ -22,10 +22,10 @@ use crate::dice::Dice;
 use crate::fault::{Fault, FaultCounts};
 use crate::model::{Model, Violation};
 use clock::EPOCH_MS;
+use hostile::Overheard;
 use network::{Arrival, Connection, Direction, Weather};
 use phone::Phone;
 use server::Server;
-use hostile::Overheard;
 use trace::Trace;
 
 /// How often machines fail, in chances per thousand.
@@ -192,7 +192,9 @@ impl World {
             (Some((at, who)), planned) if planned.is_none_or(|planned| at < planned) => {
                 self.now_ms = self.now_ms.max(at);
                 match who {
-                    Some(phone) => self.with_client(phone, |client, now| client.handle_timeout(now)).map(|_| ()),
+                    Some(phone) => {
+                        self.with_client(phone, |client, now| client.handle_timeout(now)).map(|_| ())
+                    }
                     None => self.server_timeout(),
                 }
             }
@@ -233,7 +235,8 @@ impl World {
                 let pause = if self.dice.permille(200) { 120_000 } else { 1_500 };
                 let delay = self.dice.between(20, pause) as i64;
                 self.later(delay, Event::Act);
-                let awake: Vec<_> = (0..self.phones.len()).filter(|i| self.phones[*i].client.is_some()).collect();
+                let awake: Vec<_> =
+                    (0..self.phones.len()).filter(|i| self.phones[*i].client.is_some()).collect();
                 match self.dice.pick(&awake).copied() {
                     Some(phone) => self.act(phone),
                     None => Ok(()),
@@ -392,7 +395,8 @@ impl World {
                     }
                 }
                 let server = self.is_server_quiet();
-                let lines: Vec<_> = self.connections.iter().filter(|(_, c)| c.is_busy() || is_waited_for(c)).collect();
+                let lines: Vec<_> =
+                    self.connections.iter().filter(|(_, c)| c.is_busy() || is_waited_for(c)).collect();
                 return Err(format!(
                     "the world does not come to rest (I8): server quiet: {server}, phones {restless:#?}, {lines:#?}"
                 ));

@@ -5,8 +5,8 @@ use server::hub::{Administration, AdministrationFailure, Identity, administer};
 use server::store::{DeviceRow, Lookup, SqliteStore, Store};
 use shared::client::Profile;
 use shared::id::{DeviceId, PersonId, TeamId};
-use shared::ledger::people::{Person, Role};
 use shared::ledger::Team;
+use shared::ledger::people::{Person, Role};
 use shared::protocol::PendingCounts;
 use shared::time::UtcMillis;
 
@@ -65,7 +65,8 @@ impl World {
 
     fn administer_offline(&mut self, command: &Administration) -> Result<(), Violation> {
         let now = UtcMillis(self.now_ms);
-        administer(self.server.idle_store(), now, command).map_err(|failure| format!("{command:?}: {failure}"))?;
+        administer(self.server.idle_store(), now, command)
+            .map_err(|failure| format!("{command:?}: {failure}"))?;
         self.learn_commits()
     }
 
@@ -90,7 +91,10 @@ impl World {
 
     /// Asks the hub, or the store of a server that is off. The disk does not fail here: a login that fails is
     /// simply tried again.
-    fn administer(&mut self, command: Administration) -> Result<Result<(), AdministrationFailure>, Violation> {
+    fn administer(
+        &mut self,
+        command: Administration,
+    ) -> Result<Result<(), AdministrationFailure>, Violation> {
         let now = UtcMillis(self.now_ms);
         if !self.server_is_up() {
             let answer = administer(self.server.idle_store(), now, &command);

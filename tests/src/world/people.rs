@@ -3,8 +3,8 @@
 
 use shared::edit::{Edit, Patch, Value};
 use shared::id::{DocId, Seq};
-use shared::ledger::people::Role;
 use shared::ledger::Command;
+use shared::ledger::people::Role;
 use shared::refusal::Rule;
 use shared::view::{Answer, Query, SyncState, TimelineEntry};
 
@@ -81,8 +81,15 @@ impl World {
     /// An honest phone refuses at once only what its person can see and understand.
     fn check_refusal_is_honest(&self, phone: usize, rule: Rule) -> Result<(), Violation> {
         match rule {
-            Rule::ReadOnly | Rule::NotFound | Rule::AlreadyVoided | Rule::RoleForbidden | Rule::Transferred
-            | Rule::AlreadyAccepted | Rule::AlreadyOwner | Rule::AccessEnded | Rule::AlreadySettled
+            Rule::ReadOnly
+            | Rule::NotFound
+            | Rule::AlreadyVoided
+            | Rule::RoleForbidden
+            | Rule::Transferred
+            | Rule::AlreadyAccepted
+            | Rule::AlreadyOwner
+            | Rule::AccessEnded
+            | Rule::AlreadySettled
             | Rule::AcceptanceIncomplete => Ok(()),
             _ => Err(format!("phone {phone} refuses an honest edit by {rule:?}")),
         }
@@ -105,7 +112,10 @@ impl World {
         if let Some(Answer::Visit(Some(visit))) = visit
             && visit.entry.sync != SyncState::Saving
         {
-            return Err(format!("phone {phone} shows visit {doc:?} as {:?} before it is stored", visit.entry.sync));
+            return Err(format!(
+                "phone {phone} shows visit {doc:?} as {:?} before it is stored",
+                visit.entry.sync
+            ));
         }
         Ok(())
     }
@@ -204,9 +214,13 @@ impl World {
         let person = self.phones[phone].person;
         match self.query(phone, &Query::Newest { limit: 30 })? {
             Answer::Timeline(entries) => {
-                let is_own = |entry: &&TimelineEntry| entry.kind == "visit" && entry.person_id == Some(person);
-                let own: Vec<_> =
-                    entries.iter().filter(is_own).filter_map(|entry| Some((entry.doc?, entry.customer))).collect();
+                let is_own =
+                    |entry: &&TimelineEntry| entry.kind == "visit" && entry.person_id == Some(person);
+                let own: Vec<_> = entries
+                    .iter()
+                    .filter(is_own)
+                    .filter_map(|entry| Some((entry.doc?, entry.customer)))
+                    .collect();
                 self.dice.pick(&own).copied()
             }
             other => panic!("a question for the newest entries was answered with {other:?}"),
@@ -218,7 +232,8 @@ impl World {
         let canary = self.model.canary_of(customer).unwrap_or_default();
         let token = self.model.token(None);
         let product = self.new_record(phone);
-        let fields = Patch::from([(format!("products/{product}/name"), Value::Str(format!("{canary} {token}")))]);
+        let fields =
+            Patch::from([(format!("products/{product}/name"), Value::Str(format!("{canary} {token}")))]);
         self.type_edit(phone, Edit::EditVisit { visit, fields }, token)
     }
 
@@ -239,7 +254,9 @@ impl World {
 
     fn command(&mut self, phone: usize, command: Command) -> Result<(), Violation> {
         self.note(|| format!("phone {phone} asks {command:?}"));
-        if let Some(Err(refusal)) = self.with_client(phone, |client, now| client.handle_command(now, command))? {
+        if let Some(Err(refusal)) =
+            self.with_client(phone, |client, now| client.handle_command(now, command))?
+        {
             self.note(|| format!("phone {phone} refuses: {refusal:?}"));
             self.refused_at_once += 1;
         }
@@ -257,7 +274,9 @@ impl World {
     fn transfer(&mut self, phone: usize) -> Result<(), Violation> {
         let reps = self.model.active_reps();
         match (self.some_customer(phone), self.dice.pick(&reps).copied()) {
-            (Some(customer), Some(to)) => self.command(phone, Command::Transfer { customer, to, reason: None }),
+            (Some(customer), Some(to)) => {
+                self.command(phone, Command::Transfer { customer, to, reason: None })
+            }
             _ => Ok(()),
         }
     }

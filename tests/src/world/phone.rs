@@ -96,7 +96,8 @@ impl World {
         }
         let now = phone.clock.now(self.now_ms);
         let client = Client::open(now, entropy, phone.disk.to_rows());
-        let mut client = client.map_err(|failure| format!("phone {index} cannot be opened again: {failure}"))?;
+        let mut client =
+            client.map_err(|failure| format!("phone {index} cannot be opened again: {failure}"))?;
         if client.profile().is_none() {
             client.handle_login(now, phone.profile.clone());
         }
@@ -108,7 +109,8 @@ impl World {
     /// People whose phone asks for a login, and who may log in, do.
     pub fn log_in_where_asked(&mut self) -> Result<(), Violation> {
         for index in 0..self.phones.len() {
-            let asked = self.status(index).is_some_and(|s| matches!(s.link, Link::LoginNeeded | Link::Revoked));
+            let asked =
+                self.status(index).is_some_and(|s| matches!(s.link, Link::LoginNeeded | Link::Revoked));
             if asked && self.refuses_login(index).is_none() {
                 self.note(|| format!("phone {index} is logged in again"));
                 let profile = self.phones[index].profile.clone();
@@ -189,7 +191,8 @@ impl World {
 
     /// Nothing is sent that a crash of this phone could still lose (SIM-13).
     fn check_sent(&mut self, index: usize, frame: &[u8]) -> Result<(), Violation> {
-        let frame = decode_client_frame(frame).map_err(|error| format!("phone {index} sends nonsense: {error}"))?;
+        let frame =
+            decode_client_frame(frame).map_err(|error| format!("phone {index} sends nonsense: {error}"))?;
         self.note(|| format!("phone {index} sends {}", crate::world::trace::client_frame(&frame)));
         let ClientFrame::Push(push) = frame else { return Ok(()) };
         let disk = &self.phones[index].disk;
@@ -232,7 +235,9 @@ impl World {
     /// Edits whose words are on the phone's disk are saved: from here on they may not be lost.
     pub fn mark_saved(&mut self, index: usize) {
         let disk = &self.phones[index].disk;
-        for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected && !edit.saved) {
+        for edit in
+            self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected && !edit.saved)
+        {
             edit.saved = disk.holds(edit.token.as_bytes());
         }
     }
@@ -266,7 +271,9 @@ impl World {
 
     /// A frame or the end of a connection reaches its phone.
     pub fn arrive_at_phone(&mut self, id: u64, frame: Option<Vec<u8>>) -> Result<(), Violation> {
-        let Some(index) = self.connections.get(&id).filter(|connection| connection.phone_open).map(|c| c.phone) else {
+        let Some(index) =
+            self.connections.get(&id).filter(|connection| connection.phone_open).map(|c| c.phone)
+        else {
             return Ok(());
         };
         if self.phones[index].connection != Some(id) {

@@ -11,7 +11,8 @@ use server::store::{Lookup, SqliteLookup, SqliteStore, SqliteTransaction, Store,
 use shared::client::Disconnect;
 use shared::id::{ChangeHash, DeviceId, DocId, Scope, Seq};
 use shared::protocol::{
-    ClientFrame, Goodbye, Item, ItemResult, Push, PushItem, ServerFrame, decode_client_frame, decode_server_frame, encode,
+    ClientFrame, Goodbye, Item, ItemResult, Push, PushItem, ServerFrame, decode_client_frame,
+    decode_server_frame, encode,
 };
 use shared::time::UtcMillis;
 
@@ -126,7 +127,8 @@ const BROKEN: &str = "an in-memory database can be read";
 impl Server {
     /// A server that is off, with an empty store.
     pub fn new(dice: &mut crate::dice::Dice, _model: &mut Model) -> Result<Self, Violation> {
-        let store = SqliteStore::in_memory(dice.entropy().incarnation_id()).map_err(|failure| failure.to_string())?;
+        let store =
+            SqliteStore::in_memory(dice.entropy().incarnation_id()).map_err(|failure| failure.to_string())?;
         Ok(Self {
             hub: None,
             store: Some(SimulatedStore::new(store)),
@@ -360,7 +362,11 @@ impl World {
         self.learn_commits()?;
         let head = self.server.store().lookup().head().expect(BROKEN);
         let after = head > learned || self.dice.permille(0);
-        self.faults.count(if after { Fault::ServerCrashedAfterCommit } else { Fault::ServerCrashedBeforeCommit });
+        self.faults.count(if after {
+            Fault::ServerCrashedAfterCommit
+        } else {
+            Fault::ServerCrashedBeforeCommit
+        });
         Ok(())
     }
 
@@ -431,7 +437,9 @@ impl World {
             let line = format!("committed {:?} {:?}", event.seq, event.kind);
             self.trace.note(self.now_ms - crate::world::clock::EPOCH_MS, || line);
             match event.kind {
-                shared::ledger::EventKind::CustomerTransferred { .. } => self.faults.count(Fault::CustomerTransferred),
+                shared::ledger::EventKind::CustomerTransferred { .. } => {
+                    self.faults.count(Fault::CustomerTransferred)
+                }
                 shared::ledger::EventKind::LateWorkArrived { .. } => self.faults.count(Fault::EditHeld),
                 _ => {}
             }
@@ -467,7 +475,9 @@ impl World {
     fn admit_connection(&mut self, id: u64, frame: &[u8]) -> Result<(), Violation> {
         let Some(phone) = self.connections.get(&id).map(|connection| connection.phone) else { return Ok(()) };
         let ticket = match decode_client_frame(frame) {
-            Ok(ClientFrame::Hello(hello)) => hello.ticket.and_then(|ticket| DeviceId::from_slice(ticket.as_slice())),
+            Ok(ClientFrame::Hello(hello)) => {
+                hello.ticket.and_then(|ticket| DeviceId::from_slice(ticket.as_slice()))
+            }
             _ => None,
         };
         let why = match (ticket, self.refuses_login(phone)) {
@@ -536,7 +546,8 @@ impl World {
                 if self.model.is_revoked(identity.device) {
                     return Err(format!("a page leaves for the revoked {:?} (I5)", identity.device));
                 }
-                let items = page.items.unpack().map_err(|error| format!("the hub sends nonsense: {error}"))?;
+                let items =
+                    page.items.unpack().map_err(|error| format!("the hub sends nonsense: {error}"))?;
                 sung.extend(self.model.canaries_in(&encode(&items)));
                 for item in &items {
                     self.check_item(identity, item)?;
@@ -546,7 +557,11 @@ impl World {
                 let session = self.server.sessions.get(&id).expect("just found");
                 if let Some(items) = session.pushed.get(&ack.batch).cloned() {
                     if items.len() != ack.results.len() {
-                        return Err(format!("{} items were answered by {} results", items.len(), ack.results.len()));
+                        return Err(format!(
+                            "{} items were answered by {} results",
+                            items.len(),
+                            ack.results.len()
+                        ));
                     }
                     for (item, result) in items.iter().zip(&ack.results) {
                         self.check_result(identity, item, result)?;
@@ -558,8 +573,11 @@ impl World {
             }
             _ => {}
         }
-        match sung.iter().find(|customer| !self.model.may_read(identity.person, Scope::Customer(**customer))) {
-            Some(customer) => Err(format!("words of {customer:?} leave for {:?} without a grant (I4)", identity.person)),
+        match sung.iter().find(|customer| !self.model.may_read(identity.person, Scope::Customer(**customer)))
+        {
+            Some(customer) => {
+                Err(format!("words of {customer:?} leave for {:?} without a grant (I4)", identity.person))
+            }
             None => Ok(()),
         }
     }
@@ -573,13 +591,20 @@ impl World {
             Item::Actors(_) | Item::Removed { .. } | Item::Erased { .. } => BTreeSet::new(),
         };
         match scopes.into_iter().find(|scope| !self.model.may_read(identity.person, *scope)) {
-            Some(scope) => Err(format!("an item of {scope:?} leaves for {:?} without a grant (I4)", identity.person)),
+            Some(scope) => {
+                Err(format!("an item of {scope:?} leaves for {:?} without a grant (I4)", identity.person))
+            }
             None => Ok(()),
         }
     }
 
     /// What is acknowledged is on disk (SIM-2).
-    fn check_result(&mut self, identity: Identity, item: &PushItem, result: &ItemResult) -> Result<(), Violation> {
+    fn check_result(
+        &mut self,
+        identity: Identity,
+        item: &PushItem,
+        result: &ItemResult,
+    ) -> Result<(), Violation> {
         if matches!(result, ItemResult::Refused(refusal) if !refusal.rule.is_passing()) {
             self.faults.count(Fault::EditRefused);
         }

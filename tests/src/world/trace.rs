@@ -38,7 +38,9 @@ impl Trace {
 /// A device's frame in a few words.
 pub fn client_frame(frame: &ClientFrame) -> String {
     match frame {
-        ClientFrame::Hello(hello) => format!("hello pending {} cursor {}", hello.pending.edits, hello.cursor.is_some()),
+        ClientFrame::Hello(hello) => {
+            format!("hello pending {} cursor {}", hello.pending.edits, hello.cursor.is_some())
+        }
         ClientFrame::Push(push) => {
             let items: Vec<_> = push.items.iter().map(push_item).collect();
             format!("push {} [{}]", push.batch, items.join(", "))
@@ -52,7 +54,9 @@ pub fn client_frame(frame: &ClientFrame) -> String {
 fn push_item(item: &PushItem) -> String {
     match item {
         PushItem::Change { doc, change, .. } => match shared::wire::parse(change) {
-            Ok(header) => format!("change {:?} of {doc:?} by {:?} seq {}", header.hash, header.actor, header.seq),
+            Ok(header) => {
+                format!("change {:?} of {doc:?} by {:?} seq {}", header.hash, header.actor, header.seq)
+            }
             Err(refusal) => format!("change of {doc:?}: {refusal:?}"),
         },
         PushItem::Request { id, command, .. } => format!("request {id:?} {command:?}"),
@@ -80,7 +84,8 @@ fn item(item: &Item) -> String {
         Item::Snapshot { doc, kind, .. } => format!("snapshot {kind:?} {doc:?}"),
         Item::Changes { doc, kind, changes, .. } => format!("{} changes of {kind:?} {doc:?}", changes.len()),
         Item::Events(events) => {
-            let events: Vec<_> = events.iter().map(|event| format!("{:?} {:?}", event.seq, event.kind)).collect();
+            let events: Vec<_> =
+                events.iter().map(|event| format!("{:?} {:?}", event.seq, event.kind)).collect();
             format!("events {events:?}")
         }
         other => format!("{other:?}"),

@@ -206,7 +206,11 @@ impl Case {
         match stage {
             Stage::Needs if dice.below(2) == 0 => note.competitor_price = Some(self.product.yuan - 40 - dice.below(60) as i64),
             Stage::Sample => note.sample = Some(("送样", pick(dice, &["1", "1", "2"]), None)),
-            Stage::Trial => note.sample = Some(("试样", "1", Some(pick(dice, &["合格", "运行正常", "观察中", "待复测"])))),
+            Stage::Trial => {
+                let doubtful = ["不理想", "残留", "掉到"].iter().any(|word| note.record.contains(word));
+                let results = if doubtful { ["待复测", "观察中"] } else { ["合格", "运行正常"] };
+                note.sample = Some(("试样", "1", Some(pick(dice, &results))));
+            }
             Stage::Quote => note.quote = Some((self.product, self.price)),
             Stage::Bargain if dice.below(3) == 0 => {
                 self.price -= self.price / 50;

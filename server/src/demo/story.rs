@@ -255,13 +255,14 @@ fn clashes(now: UtcMillis, put: &mut impl FnMut(i64, Deed)) {
 /// A transfer while the old rep has unsent work of every kind (S2).
 fn transfer(now: UtcMillis, dice: &mut Entropy, put: &mut impl FnMut(i64, Deed)) {
     let rep = TRANSFERRED % REPS.len();
-    let moment = work_time(now.0 - 18 * DAY, now.0, dice);
+    // Two in the afternoon, China's clock, so that the work before and after falls into the same day.
+    let moment = (work_time(now.0 - 18 * DAY, now.0, dice) + 8 * HOUR) / DAY * DAY + 6 * HOUR;
     let visit = |time: i64| Deed::Visit { customer: TRANSFERRED, arrived: UtcMillis(time - 30 * MINUTE), left: UtcMillis(time - MINUTE), offline_for: None };
     put(moment - 4 * HOUR, Deed::Offline(rep, moment + 6 * HOUR));
     put(moment - 3 * HOUR, visit(moment - 3 * HOUR));
     put(moment, Deed::Transfer);
     put(moment + 2 * HOUR, visit(moment + 2 * HOUR));
-    put(moment + 3 * HOUR, Deed::Address { customer: TRANSFERRED, phone: rep, address: "工业区三路18号2号厂房".to_owned() });
+    put(moment + 3 * HOUR, Deed::Address { customer: TRANSFERRED, phone: rep, address: "新厂2号厂房".to_owned() });
     put(moment + 6 * HOUR, Deed::Online(rep));
 }
 

@@ -125,6 +125,19 @@ impl World {
         }
     }
 
+    /// A phone that was silent for long takes its connection for dead when it wants to speak: it dials first.
+    fn freshen(&mut self, phone: usize) {
+        let now = self.now();
+        if self.phones[phone].online {
+            self.phones[phone].client.handle_timeout(now);
+            self.pump();
+            if self.phones[phone].session.is_none() {
+                self.phones[phone].client.handle_nudge(now);
+                self.pump();
+            }
+        }
+    }
+
     /// Whether a phone has nothing unsent and nothing unread.
     pub fn is_settled(&self, phone: usize) -> bool {
         self.phones[phone].client.is_settled()
@@ -132,6 +145,7 @@ impl World {
 
     /// Makes an edit on a phone and lets everybody who has signal hear of it.
     pub fn edit(&mut self, phone: usize, edit: Edit) -> Result<EditId, Refusal> {
+        self.freshen(phone);
         let now = self.now();
         let made = self.phones[phone].client.handle_edit(now, edit);
         self.pump();
@@ -140,6 +154,7 @@ impl World {
 
     /// Asks the ledger from a phone.
     pub fn ask(&mut self, phone: usize, command: Command) -> Result<RequestId, Refusal> {
+        self.freshen(phone);
         let now = self.now();
         let asked = self.phones[phone].client.handle_command(now, command);
         self.pump();

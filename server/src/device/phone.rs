@@ -175,7 +175,8 @@ impl Phone {
         let until_due = due.map_or(tick, |at| Duration::from_millis(at.saturating_sub(now_ms)));
         let pause = until_due.min(tick);
         match socket {
-            None => std::thread::sleep(pause),
+            // Nothing to hear from: the pause is the machine's own, until its next timeout.
+            None => std::thread::park_timeout(pause),
             Some(open) => match open.receive(pause) {
                 Received::Frame(frame) => self.act(|client, now| client.handle_frame(now, &frame))?,
                 Received::Nothing => {}

@@ -269,7 +269,7 @@ fn a_phone_killed_while_it_writes_has_all_of_an_edit_or_nothing_of_it() {
             .spawn()
             .expect("starts");
         // Not for anything to happen: to die at another place each time.
-        std::thread::sleep(std::time::Duration::from_millis(delay_ms * 3));
+        std::thread::park_timeout(std::time::Duration::from_millis(delay_ms * 3));
         let _ = writing.kill();
         reported += usize::from(writing.wait().expect("ended").success());
     }

@@ -1,3 +1,5 @@
+//! The power goes at every output, in ordinary days and in recoveries.
+
 use super::*;
 use crate::document::Kind;
 

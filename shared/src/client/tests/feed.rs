@@ -1,3 +1,5 @@
+//! What comes from the server: pages, grants, removals, repairs.
+
 use super::*;
 use crate::client::views::Moment;
 use crate::document::Kind;

@@ -1,3 +1,5 @@
+//! What goes to the server: order, answers, refusals, held and late work.
+
 use super::*;
 use crate::refusal::Rule;
 use crate::view::{Link, SyncState};

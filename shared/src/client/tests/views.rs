@@ -1,3 +1,5 @@
+//! What screens and scripts read.
+
 use super::*;
 use crate::edit::{Patch, Value};
 use crate::view::{CustomerCard, CustomerRow, HomeView, SyncState, TimelineEntry, VisitView};

@@ -27,7 +27,10 @@ fn workbook(far: bool) -> Vec<u8> {
 #[test]
 fn imp_2_a_workbook_is_read_in_a_child_process_that_may_die() {
     let honest = parse_by(binary(), &workbook(false), "跟进.xlsx").expect("an honest sheet");
-    assert_eq!(honest, server::report::followups::parse(&workbook(false), "跟进.xlsx").expect("an honest sheet"));
+    assert_eq!(
+        honest,
+        server::report::followups::parse(&workbook(false), "跟进.xlsx").expect("an honest sheet")
+    );
     let far = SheetError::CellTooFar { cell: "XFD1048576".to_owned() };
     assert_eq!(parse_by(binary(), &workbook(true), "跟进.xlsx"), Err(far));
     assert_eq!(parse_by(binary(), b"PK\x03\x04 broken", "跟进.xlsx"), Err(SheetError::Damaged));

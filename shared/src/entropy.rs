@@ -4,7 +4,7 @@
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::id::{ActorId, DocId, IncarnationId, PersonId, RequestId, TeamId, DeviceId};
+use crate::id::{ActorId, DeviceId, DocId, IncarnationId, PersonId, RequestId, TeamId};
 
 /// A seeded cryptographic generator. Two generators with one seed draw the same ids: a driver must
 /// never reuse a seed across two openings of a store.

@@ -9,8 +9,8 @@ use flate2::read::{DeflateDecoder, DeflateEncoder};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
-use crate::document::Kind;
 pub use crate::document::Digest;
+use crate::document::Kind;
 use crate::id::{ActorId, DocId, IncarnationId, PersonId, RequestId, Scope, Seq};
 use crate::ledger::{Command, LedgerEvent};
 use crate::limits;
@@ -26,7 +26,9 @@ pub const PROTOCOL_VERSION: u16 = 1;
 pub struct Cursor(#[n(0)] pub ByteVec);
 
 /// What a device tells about its unsent work; the assistant sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode, serde::Serialize, serde::Deserialize,
+)]
 pub struct PendingCounts {
     /// Edits and requests that the server has not acknowledged.
     #[n(0)]
@@ -453,7 +455,10 @@ mod tests {
             digest: None,
             software: "daybook/0".to_owned(),
         });
-        assert_eq!(diagnostic(&hello), "[0, [[1, 1, h'07 08', null, h'09', [3, 2, 0], null, \"daybook/0\"]]]");
+        assert_eq!(
+            diagnostic(&hello),
+            "[0, [[1, 1, h'07 08', null, h'09', [3, 2, 0], null, \"daybook/0\"]]]"
+        );
         let push = ClientFrame::Push(Push {
             batch: 1,
             items: vec![
@@ -517,7 +522,9 @@ mod tests {
     fn a_page_that_inflates_beyond_its_limit_is_refused() {
         let plain = vec![0u8; limits::PAGE_INFLATED_BYTES_MAX + 1];
         let mut deflated = Vec::new();
-        DeflateEncoder::new(plain.as_slice(), Compression::best()).read_to_end(&mut deflated).expect("memory");
+        DeflateEncoder::new(plain.as_slice(), Compression::best())
+            .read_to_end(&mut deflated)
+            .expect("memory");
         assert!(deflated.len() < 10_000);
         assert!(matches!(PageItems::Deflated(deflated.into()).unpack(), Err(FrameError::MalformedPage)));
     }

@@ -6,7 +6,9 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// A rule that refused something. The number in the wire form never changes its meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Rule {
@@ -107,13 +109,36 @@ pub enum Rule {
 impl Rule {
     /// Every rule, in order of precedence.
     pub const ALL: [Rule; 30] = [
-        Rule::ChangeTooLarge, Rule::ChangeMalformed, Rule::ChunkKindForbidden, Rule::NotFound, Rule::ReadOnly,
-        Rule::ActorForeign, Rule::SequenceGap, Rule::SequenceReused, Rule::DependencyUnknown, Rule::AuthorForeign,
-        Rule::StartOpAbsurd, Rule::NotTheAuthor, Rule::DocumentTooLarge, Rule::SchemaViolated, Rule::Unloadable,
-        Rule::ScopeMismatch, Rule::Transferred, Rule::AcceptanceIncomplete, Rule::AlreadyAccepted,
-        Rule::OwnerInactive, Rule::StillOwnsCustomers, Rule::RoleForbidden, Rule::AlreadySettled,
-        Rule::AlreadyOwner, Rule::ValueInvalid, Rule::AlreadyVoided, Rule::VisitEmpty, Rule::StoreUnavailable,
-        Rule::DeviceFull, Rule::AccessEnded,
+        Rule::ChangeTooLarge,
+        Rule::ChangeMalformed,
+        Rule::ChunkKindForbidden,
+        Rule::NotFound,
+        Rule::ReadOnly,
+        Rule::ActorForeign,
+        Rule::SequenceGap,
+        Rule::SequenceReused,
+        Rule::DependencyUnknown,
+        Rule::AuthorForeign,
+        Rule::StartOpAbsurd,
+        Rule::NotTheAuthor,
+        Rule::DocumentTooLarge,
+        Rule::SchemaViolated,
+        Rule::Unloadable,
+        Rule::ScopeMismatch,
+        Rule::Transferred,
+        Rule::AcceptanceIncomplete,
+        Rule::AlreadyAccepted,
+        Rule::OwnerInactive,
+        Rule::StillOwnsCustomers,
+        Rule::RoleForbidden,
+        Rule::AlreadySettled,
+        Rule::AlreadyOwner,
+        Rule::ValueInvalid,
+        Rule::AlreadyVoided,
+        Rule::VisitEmpty,
+        Rule::StoreUnavailable,
+        Rule::DeviceFull,
+        Rule::AccessEnded,
     ];
 
     /// Whether the phone should keep the item and offer it again, because the answer may change without
@@ -161,24 +186,36 @@ impl Rule {
     /// One sentence for a person, in English.
     pub fn en(self) -> &'static str {
         match self {
-            Rule::ChangeTooLarge => "This edit is too large for the server. Save long texts in several steps.",
-            Rule::ChangeMalformed => "The data was damaged on the way and not accepted; it is still on the phone.",
+            Rule::ChangeTooLarge => {
+                "This edit is too large for the server. Save long texts in several steps."
+            }
+            Rule::ChangeMalformed => {
+                "The data was damaged on the way and not accepted; it is still on the phone."
+            }
             Rule::ChunkKindForbidden => "This kind of data is not accepted; it is still on the phone.",
             Rule::NotFound => "There is no such record, or you have no right to it.",
             Rule::ReadOnly => "You may read this record but not change it.",
-            Rule::ActorForeign => "Another device uses this device's number; the edit is sent again under a new one.",
+            Rule::ActorForeign => {
+                "Another device uses this device's number; the edit is sent again under a new one."
+            }
             Rule::SequenceGap => "This device's edits have a gap; they are put in order and sent again.",
-            Rule::SequenceReused => "This device was restored or copied; the edit is sent again under a new number.",
+            Rule::SequenceReused => {
+                "This device was restored or copied; the edit is sent again under a new number."
+            }
             Rule::DependencyUnknown => "The server lacks an earlier edit; this one is sent again by itself.",
             Rule::AuthorForeign => "The edit is signed by somebody else and was not accepted.",
             Rule::StartOpAbsurd => "The edit's numbering makes no sense and was not accepted.",
             Rule::NotTheAuthor => "Only the author may change this record; you can comment on it.",
             Rule::DocumentTooLarge => "This record has reached its size limit.",
             Rule::SchemaViolated => "The edit holds something the system does not know and was not accepted.",
-            Rule::Unloadable => "The edit cannot be merged safely and was not accepted; it is still on the phone.",
+            Rule::Unloadable => {
+                "The edit cannot be merged safely and was not accepted; it is still on the phone."
+            }
             Rule::ScopeMismatch => "The record and its customer do not agree; it was not accepted.",
             Rule::Transferred => "This customer has been transferred.",
-            Rule::AcceptanceIncomplete => "Before acceptance a full name, one contact and one phone are needed.",
+            Rule::AcceptanceIncomplete => {
+                "Before acceptance a full name, one contact and one phone are needed."
+            }
             Rule::AlreadyAccepted => "This customer is accepted and has a code.",
             Rule::OwnerInactive => "The receiver is not an active sales rep.",
             Rule::StillOwnsCustomers => "This person still owns customers; transfer them first.",

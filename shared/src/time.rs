@@ -134,7 +134,11 @@ impl fmt::Display for StatedTime {
 }
 
 impl<C> Encode<C> for StatedTime {
-    fn encode<W: encode::Write>(&self, encoder: &mut Encoder<W>, _: &mut C) -> Result<(), encode::Error<W::Error>> {
+    fn encode<W: encode::Write>(
+        &self,
+        encoder: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
         encoder.str(&self.to_string())?.ok()
     }
 }

@@ -30,8 +30,11 @@ impl Clock {
     /// Takes `Date.now()`, `performance.now()` and minutes east of UTC.
     #[wasm_bindgen(constructor)]
     pub fn new(wall_ms: f64, monotonic_ms: f64, offset_minutes: i32) -> Clock {
-        let now =
-            Now { wall: UtcMillis(wall_ms as i64), monotonic_ms: monotonic_ms.max(0.0) as u64, offset_minutes };
+        let now = Now {
+            wall: UtcMillis(wall_ms as i64),
+            monotonic_ms: monotonic_ms.max(0.0) as u64,
+            offset_minutes,
+        };
         Clock { now }
     }
 }
@@ -59,7 +62,8 @@ pub fn constants() -> String {
         let name = serde_json::to_value(rule).ok()?.as_str()?.to_owned();
         Some((name, json!({ "zh": rule.zh(), "en": rule.en() })))
     });
-    json!({ "words": Value::Object(words.collect()), "schemas": shared::document::schema::schemas() }).to_string()
+    json!({ "words": Value::Object(words.collect()), "schemas": shared::document::schema::schemas() })
+        .to_string()
 }
 
 #[wasm_bindgen]
@@ -68,7 +72,12 @@ impl Bridge {
     ///
     /// # Errors
     /// If the rows are not those of a phone, or of newer software.
-    pub fn open(clock: &Clock, seed: &[u8], keys: Vec<String>, values: Vec<Uint8Array>) -> Result<Bridge, JsError> {
+    pub fn open(
+        clock: &Clock,
+        seed: &[u8],
+        keys: Vec<String>,
+        values: Vec<Uint8Array>,
+    ) -> Result<Bridge, JsError> {
         let seed = seed.try_into().map_err(|_| JsError::new("the seed must have 32 bytes"))?;
         let rows = keys.into_iter().zip(values.iter().map(Uint8Array::to_vec)).collect();
         let client = Client::open(clock.now, Entropy::from_seed(seed), rows)?;

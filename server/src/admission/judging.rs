@@ -12,7 +12,11 @@ use super::{Admitted, Admitter, Job, Judged, Verdict};
 /// changes asks for just that.
 pub fn judge(job: &Job) -> Verdict {
     let (log, new) = job.changes.split_at(job.replayed.min(job.changes.len()));
-    let stored = if log.is_empty() { job.stored.as_ref().map(|saved| saved.to_vec()) } else { Some(replay(log)?.save()) };
+    let stored = if log.is_empty() {
+        job.stored.as_ref().map(|saved| saved.to_vec())
+    } else {
+        Some(replay(log)?.save())
+    };
     if new.is_empty() {
         return rebuilt(stored);
     }

@@ -264,7 +264,8 @@ impl Keeper {
         let mut answered = 0;
         while sent.is_ok() && answered < jobs.len() {
             let answer = worker.answers.recv_timeout(limit).ok();
-            let answer = answer.and_then(|bytes| minicbor::decode::<Answer>(&bytes).ok()).map(Answer::into_parts);
+            let answer =
+                answer.and_then(|bytes| minicbor::decode::<Answer>(&bytes).ok()).map(Answer::into_parts);
             match answer {
                 Some((id, verdict)) if id == jobs[answered].id => verdicts.push((id, verdict)),
                 Some(_) | None => break,

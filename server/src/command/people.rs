@@ -42,12 +42,19 @@ fn add(data: &Path, name: &str, role: Role, team: Option<&str>) -> CommandResult
         return Err(told(
             "name_taken",
             format!("已有“{name}”这个人；重设密码请用 daybook user password。"),
-            format!("There is a person called “{name}” already; `daybook user password` sets a new password."),
+            format!(
+                "There is a person called “{name}” already; `daybook user password` sets a new password."
+            ),
         ));
     }
     let team = team.map(|name| ensure_team(&mut store, name.trim())).transpose()?;
-    let person =
-        Person { id: PersonId(clock::random()), name, role, team: team.as_ref().map(|team| team.id), active: true };
+    let person = Person {
+        id: PersonId(clock::random()),
+        name,
+        role,
+        team: team.as_ref().map(|team| team.id),
+        active: true,
+    };
     administer(&mut store, Administration::SetPerson { person: person.clone(), by: None })?;
     auth::set_password(store.connection(), person.id, &hash).context("keeping the password")?;
     let text = format!("{} {}", person.id, person.name);
@@ -73,7 +80,13 @@ fn list(data: &Path) -> CommandResult {
         .iter()
         .map(|line| {
             let state = if line.active { "" } else { " [停用]" };
-            format!("{} {} {:?} {}{state}\n", line.id, line.name, line.role, line.team.as_deref().unwrap_or("-"))
+            format!(
+                "{} {} {:?} {}{state}\n",
+                line.id,
+                line.name,
+                line.role,
+                line.team.as_deref().unwrap_or("-")
+            )
         })
         .collect();
     Ok(Outcome::new(&lines, text))
@@ -119,7 +132,11 @@ fn ensure_team(store: &mut SqliteStore, name: &str) -> Result<Team, CommandError
 
 fn password_from_environment() -> Result<String, CommandError> {
     let given = std::env::var("DAYBOOK_PASSWORD").map_err(|_| {
-        told("password_missing", "请用环境变量 DAYBOOK_PASSWORD 给出密码。", "Give the password in DAYBOOK_PASSWORD.")
+        told(
+            "password_missing",
+            "请用环境变量 DAYBOOK_PASSWORD 给出密码。",
+            "Give the password in DAYBOOK_PASSWORD.",
+        )
     })?;
     if given.chars().count() < password::PASSWORD_CHARS_MIN || given.len() > password::PASSWORD_BYTES_MAX {
         let least = password::PASSWORD_CHARS_MIN;

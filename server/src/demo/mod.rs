@@ -77,13 +77,20 @@ pub fn seed(
 
 /// A person of the demo; the id follows from the place in the list.
 fn person(number: u8, name: &str, role: Role, team: Option<TeamId>) -> Person {
-    Person { id: PersonId([0xD0, number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number]), name: name.to_owned(), role, team, active: true }
+    Person {
+        id: PersonId([0xD0, number, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number]),
+        name: name.to_owned(),
+        role,
+        team,
+        active: true,
+    }
 }
 
 impl Demo {
     /// What was made, as lines for a person.
     pub fn lines(&self) -> String {
-        let mut lines = format!("{} 家客户，{} 条拜访记录，{} 条批示\n", self.customers, self.visits, self.comments);
+        let mut lines =
+            format!("{} 家客户，{} 条拜访记录，{} 条批示\n", self.customers, self.visits, self.comments);
         for login in &self.logins {
             let role = match login.role {
                 Role::Rep => "业务员 rep",

@@ -158,11 +158,21 @@ const LOST: [&str; 3] = [
     "总部统一采购，本厂没有决定权，{c}帮不上忙。要走总部招标。",
 ];
 const REMEDIES: [&str; 8] = [
-    "送样一桶免费试，试用期间每周测一次", "取样化验，三天内把报告交给对方", "申请特价，用年用量换价格", "请技术部到现场做一次系统清洗",
-    "换抗泡型再试一次，旧油彻底放净", "约厂长和经理见面谈付款方式", "先供小品种，打开进货渠道", "提供加油小车和滤油服务",
+    "送样一桶免费试，试用期间每周测一次",
+    "取样化验，三天内把报告交给对方",
+    "申请特价，用年用量换价格",
+    "请技术部到现场做一次系统清洗",
+    "换抗泡型再试一次，旧油彻底放净",
+    "约厂长和经理见面谈付款方式",
+    "先供小品种，打开进货渠道",
+    "提供加油小车和滤油服务",
 ];
 const SHORT: [&str; 6] = [
-    "{c}不在，跟文员约了后天。", "电话联系，{c}在开会，让下午再打。", "到门口遇消防检查，不让进，改天。", "{c}请假，资料放前台。", "微信发了检测报告，{c}回复收到，周末看。",
+    "{c}不在，跟文员约了后天。",
+    "电话联系，{c}在开会，让下午再打。",
+    "到门口遇消防检查，不让进，改天。",
+    "{c}请假，资料放前台。",
+    "微信发了检测报告，{c}回复收到，周末看。",
     "打电话两次无人接，明天再联系。",
 ];
 
@@ -201,10 +211,19 @@ impl Case {
         let order = 2 + dice.below(self.monthly.max(2));
         let record = self.fill(pick(dice, texts), order, dice);
         let stage = self.stage;
-        let mut note = Note { kind: pick(dice, kinds), purpose, record, result: "继续跟进", status: stage.status(), ..Note::default() };
+        let mut note = Note {
+            kind: pick(dice, kinds),
+            purpose,
+            record,
+            result: "继续跟进",
+            status: stage.status(),
+            ..Note::default()
+        };
         note.next = self.next_action(dice);
         match stage {
-            Stage::Needs if dice.below(2) == 0 => note.competitor_price = Some(self.product.yuan - 40 - dice.below(60) as i64),
+            Stage::Needs if dice.below(2) == 0 => {
+                note.competitor_price = Some(self.product.yuan - 40 - dice.below(60) as i64)
+            }
             Stage::Sample => note.sample = Some(("送样", pick(dice, &["1", "1", "2"]), None)),
             Stage::Trial => {
                 let doubtful = ["不理想", "残留", "掉到"].iter().any(|word| note.record.contains(word));
@@ -239,7 +258,13 @@ impl Case {
 
     fn missed(&mut self, dice: &mut Entropy) -> Note {
         let text = pick(dice, &SHORT);
-        let kind = if text.contains("电话") || text.contains("打") { "电话" } else if text.contains("微信") { "微信" } else { "上门" };
+        let kind = if text.contains("电话") || text.contains("打") {
+            "电话"
+        } else if text.contains("微信") {
+            "微信"
+        } else {
+            "上门"
+        };
         let record = self.fill(text, 0, dice);
         Note {
             kind,
@@ -301,7 +326,16 @@ impl Case {
     pub fn new(trade: Trade, contact: String, dice: &mut Entropy) -> Case {
         let product = trade.products[dice.below(2) as usize];
         let price = product.yuan - dice.below(6) as i64 * 10;
-        Case { trade, product, competitor: pick(dice, &COMPETITORS), monthly: 2 + dice.below(11), price, contact, stage: Stage::First, after: 0 }
+        Case {
+            trade,
+            product,
+            competitor: pick(dice, &COMPETITORS),
+            monthly: 2 + dice.below(11),
+            price,
+            contact,
+            stage: Stage::First,
+            after: 0,
+        }
     }
 }
 
@@ -312,7 +346,16 @@ pub fn pick<T: Copy>(dice: &mut Entropy, from: &[T]) -> T {
 
 /// What managers write below a visit.
 pub const COMMENTS: [&str; 12] = [
-    "试用报告尽快整理成册，下次谈价带上。", "付款条件不能超过60天，价格可以再谈，先问清楚年用量。", "这家用量不小，安排技术员一起去一次。", "跟进太慢了，距上次已经两周，注意节奏。",
-    "漏油问题要写清楚是哪台机，拍照留底。", "做得好，检测服务这一点继续讲。", "竞品价格请核实来源，别被采购压价。", "新主任要尽快拜访，我可以陪同。", "下单后一周内回访一次，不要等投诉。",
-    "请补充联系人电话。", "清洗费用公司出，先把机台定下来。", "丢单原因写具体一点，价格差多少、差在哪。",
+    "试用报告尽快整理成册，下次谈价带上。",
+    "付款条件不能超过60天，价格可以再谈，先问清楚年用量。",
+    "这家用量不小，安排技术员一起去一次。",
+    "跟进太慢了，距上次已经两周，注意节奏。",
+    "漏油问题要写清楚是哪台机，拍照留底。",
+    "做得好，检测服务这一点继续讲。",
+    "竞品价格请核实来源，别被采购压价。",
+    "新主任要尽快拜访，我可以陪同。",
+    "下单后一周内回访一次，不要等投诉。",
+    "请补充联系人电话。",
+    "清洗费用公司出，先把机台定下来。",
+    "丢单原因写具体一点，价格差多少、差在哪。",
 ];

@@ -11,7 +11,10 @@ use shared::ledger::{Command, Person, Role, Team};
 use shared::refusal::Refusal;
 use shared::time::UtcMillis;
 
-use super::names::{ASSISTANT, BRANDS, COMPETITORS, GIVEN, MANAGER, PLACES, REPS, SURNAMES, TEAM_MANAGER, TEAMS, TITLES, TRADES};
+use super::names::{
+    ASSISTANT, BRANDS, COMPETITORS, GIVEN, MANAGER, PLACES, REPS, SURNAMES, TEAM_MANAGER, TEAMS, TITLES,
+    TRADES,
+};
 use super::notes::{COMMENTS, Case, Note, pick};
 use super::world::World;
 use super::{Demo, DemoFailure, person};
@@ -76,7 +79,11 @@ struct Story {
 }
 
 /// Tells the story to an empty store and returns it with what was made and who takes part.
-pub fn tell(store: SqliteStore, now: UtcMillis, seed: u64) -> Result<(SqliteStore, Demo, Vec<(Person, Option<String>)>), DemoFailure> {
+pub fn tell(
+    store: SqliteStore,
+    now: UtcMillis,
+    seed: u64,
+) -> Result<(SqliteStore, Demo, Vec<(Person, Option<String>)>), DemoFailure> {
     let begin = UtcMillis(now.0 - (DAYS + 5) * DAY);
     let mut bytes = [0x5E; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -85,9 +92,11 @@ pub fn tell(store: SqliteStore, now: UtcMillis, seed: u64) -> Result<(SqliteStor
     let people = set_up(&mut world, seed)?;
     let customers: Vec<Customer> = (0..BRANDS.len()).map(|index| customer(index, &mut dice)).collect();
     let deeds = schedule(now, &mut dice);
-    let demo = Demo { logins: Vec::new(), customers: customers.len(), visits: 0, comments: 0, refused: Vec::new() };
+    let demo =
+        Demo { logins: Vec::new(), customers: customers.len(), visits: 0, comments: 0, refused: Vec::new() };
     let persons = people.iter().map(|(person, _)| person.clone()).collect();
-    let mut story = Story { world, dice, customers, offline_until: vec![i64::MIN; REPS.len()], people: persons, demo };
+    let mut story =
+        Story { world, dice, customers, offline_until: vec![i64::MIN; REPS.len()], people: persons, demo };
     for ((time, _), deed) in deeds {
         story.world.move_to(UtcMillis(time));
         story.world.wake();
@@ -99,13 +108,18 @@ pub fn tell(store: SqliteStore, now: UtcMillis, seed: u64) -> Result<(SqliteStor
         story.world.move_to(UtcMillis(now.0 + round * 1_000));
         story.world.wake();
     }
-    let unsettled = (0..story.people.len()).filter(|phone| !story.world.is_settled(*phone)).map(|phone| format!("unsettled: {phone}"));
+    let unsettled = (0..story.people.len())
+        .filter(|phone| !story.world.is_settled(*phone))
+        .map(|phone| format!("unsettled: {phone}"));
     story.demo.refused.extend(unsettled);
     Ok((story.world.into_store(), story.demo, people))
 }
 
 fn set_up(world: &mut World, seed: u64) -> Result<Vec<(Person, Option<String>)>, DemoFailure> {
-    let teams: Vec<Team> = (1..).zip(TEAMS).map(|(number, name)| Team { id: TeamId([number; 16]), name: name.to_owned() }).collect();
+    let teams: Vec<Team> = (1..)
+        .zip(TEAMS)
+        .map(|(number, name)| Team { id: TeamId([number; 16]), name: name.to_owned() })
+        .collect();
     for team in &teams {
         world.administer(Administration::SetTeam { team: team.clone(), by: None })?;
     }
@@ -140,7 +154,11 @@ fn customer(index: usize, dice: &mut Entropy) -> Customer {
     Customer {
         doc: dice.doc_id(),
         rep: index % REPS.len(),
-        name: format!("{}{}{form}", BRANDS[index], trade.names[dice.below(trade.names.len() as u64) as usize]),
+        name: format!(
+            "{}{}{form}",
+            BRANDS[index],
+            trade.names[dice.below(trade.names.len() as u64) as usize]
+        ),
         case,
         contact: record_id(dice),
         contact_name,
@@ -202,7 +220,9 @@ fn schedule(now: UtcMillis, dice: &mut Entropy) -> Deeds {
         let visits = if index + 1 == count { left } else { visits.min(left) };
         left -= visits;
         let mut times = vec![created + 3 * MINUTE];
-        (1..visits).for_each(|_| times.push(work_time(created + dice.below((now.0 - created).max(1) as u64) as i64, now.0, dice)));
+        (1..visits).for_each(|_| {
+            times.push(work_time(created + dice.below((now.0 - created).max(1) as u64) as i64, now.0, dice))
+        });
         times.retain(|time| *time >= created);
         while times.len() < visits {
             times.push((created + times.len() as i64 * 3 * HOUR).min(now.0 - 5 * MINUTE));
@@ -216,13 +236,26 @@ fn schedule(now: UtcMillis, dice: &mut Entropy) -> Deeds {
                 _ => left + MINUTE,
             };
             let offline_for = (dice.below(12) == 0).then(|| (2 + dice.below(7) as i64) * HOUR);
-            put(recorded, Deed::Visit { customer: index, arrived: UtcMillis(arrived), left: UtcMillis(left), offline_for });
+            put(
+                recorded,
+                Deed::Visit {
+                    customer: index,
+                    arrived: UtcMillis(arrived),
+                    left: UtcMillis(left),
+                    offline_for,
+                },
+            );
         }
         if index + AWAITING < count {
             put(created + DAY + dice.below(30) as i64 * HOUR, Deed::Accept(index));
         }
     }
-    (0..48).for_each(|_| put(now.0 - 2 * HOUR - dice.below(120 * 24) as i64 * HOUR, Deed::Comment(dice.below(1 << 20) as usize)));
+    (0..48).for_each(|_| {
+        put(
+            now.0 - 2 * HOUR - dice.below(120 * 24) as i64 * HOUR,
+            Deed::Comment(dice.below(1 << 20) as usize),
+        )
+    });
     for index in [2, 9, 13, 21, 28, 34] {
         put(work_time(now.0 - (20 + dice.below(90) as i64) * DAY, now.0, dice), Deed::Replace(index));
     }
@@ -236,7 +269,9 @@ fn schedule(now: UtcMillis, dice: &mut Entropy) -> Deeds {
 
 /// Three clashes: two addresses, and one number replaced twice at once (S3).
 fn clashes(now: UtcMillis, put: &mut impl FnMut(i64, Deed)) {
-    for (customer, days, typed, known) in [(0, 6, "新厂区B栋（搬迁中）", "原厂区A栋1楼"), (12, 9, "二楼仓库收货", "一楼东门收货")] {
+    for (customer, days, typed, known) in
+        [(0, 6, "新厂区B栋（搬迁中）", "原厂区A栋1楼"), (12, 9, "二楼仓库收货", "一楼东门收货")]
+    {
         let rep = customer % REPS.len();
         let time = now.0 - days * DAY;
         put(time, Deed::Offline(rep, time + 3 * HOUR));
@@ -257,12 +292,20 @@ fn transfer(now: UtcMillis, dice: &mut Entropy, put: &mut impl FnMut(i64, Deed))
     let rep = TRANSFERRED % REPS.len();
     // Two in the afternoon, China's clock, so that the work before and after falls into the same day.
     let moment = (work_time(now.0 - 18 * DAY, now.0, dice) + 8 * HOUR) / DAY * DAY + 6 * HOUR;
-    let visit = |time: i64| Deed::Visit { customer: TRANSFERRED, arrived: UtcMillis(time - 30 * MINUTE), left: UtcMillis(time - MINUTE), offline_for: None };
+    let visit = |time: i64| Deed::Visit {
+        customer: TRANSFERRED,
+        arrived: UtcMillis(time - 30 * MINUTE),
+        left: UtcMillis(time - MINUTE),
+        offline_for: None,
+    };
     put(moment - 4 * HOUR, Deed::Offline(rep, moment + 6 * HOUR));
     put(moment - 3 * HOUR, visit(moment - 3 * HOUR));
     put(moment, Deed::Transfer);
     put(moment + 2 * HOUR, visit(moment + 2 * HOUR));
-    put(moment + 3 * HOUR, Deed::Address { customer: TRANSFERRED, phone: rep, address: "新厂2号厂房".to_owned() });
+    put(
+        moment + 3 * HOUR,
+        Deed::Address { customer: TRANSFERRED, phone: rep, address: "新厂2号厂房".to_owned() },
+    );
     put(moment + 6 * HOUR, Deed::Online(rep));
 }
 
@@ -307,7 +350,11 @@ impl Story {
                 let old = customer.rep;
                 customer.rep = (old + 1) % 3;
                 let to = self.people[customer.rep].id;
-                let command = Command::Transfer { customer: customer.doc, to, reason: Some("片区调整，长安片由新同事负责".to_owned()) };
+                let command = Command::Transfer {
+                    customer: customer.doc,
+                    to,
+                    reason: Some("片区调整，长安片由新同事负责".to_owned()),
+                };
                 let asked = self.world.ask(MANAGERS_PHONE, command);
                 self.note("transfer", asked);
             }
@@ -322,7 +369,11 @@ impl Story {
 
     fn note<T>(&mut self, what: &str, made: Result<T, Refusal>) {
         if let Err(refusal) = made {
-            self.demo.refused.push(format!("{what}: {:?} {}", refusal.rule, refusal.about.unwrap_or_default()));
+            self.demo.refused.push(format!(
+                "{what}: {:?} {}",
+                refusal.rule,
+                refusal.about.unwrap_or_default()
+            ));
         }
     }
 
@@ -352,18 +403,34 @@ impl Story {
         let mut put = |path: String, value: Value| drop(fields.insert(path, value));
         let level = pick(dice, &["C", "C", "B", "B"]);
         let words = [
-            ("name", customer.name.as_str()), ("short_name", BRANDS[index]), ("industry", trade.industry), ("province", "广东省"), ("city", "东莞市"),
-            ("district", customer.town.0), ("level", level), ("category", pick(dice, &["新", "固定", "重要", "潜在"])),
-            ("capital", pick(dice, &["内资", "内资", "台资", "港资", "外资"])), ("source", pick(dice, &["路过", "转介绍", "网络", "展会", "亲友"])),
+            ("name", customer.name.as_str()),
+            ("short_name", BRANDS[index]),
+            ("industry", trade.industry),
+            ("province", "广东省"),
+            ("city", "东莞市"),
+            ("district", customer.town.0),
+            ("level", level),
+            ("category", pick(dice, &["新", "固定", "重要", "潜在"])),
+            ("capital", pick(dice, &["内资", "内资", "台资", "港资", "外资"])),
+            ("source", pick(dice, &["路过", "转介绍", "网络", "展会", "亲友"])),
             ("size", pick(dice, &["50人以下", "100人左右", "200～300人", "500人以上"])),
         ];
         words.iter().for_each(|(key, word)| put((*key).to_owned(), Value::from(*word)));
-        put("address".to_owned(), Value::Str(format!("东莞市{}{}{}号", customer.town.0, customer.town.1, 3 + dice.below(120))));
+        put(
+            "address".to_owned(),
+            Value::Str(format!("东莞市{}{}{}号", customer.town.0, customer.town.1, 3 + dice.below(120))),
+        );
         let phone = &customer.phone;
         put(format!("phones/{phone}/number"), customer.number.as_str().into());
         put(format!("phones/{phone}/label"), "手机".into());
         put(format!("phones/{phone}/state"), "active".into());
-        put_contact(&mut put, &customer.contact, &customer.contact_name, pick(dice, &TITLES), &customer.number);
+        put_contact(
+            &mut put,
+            &customer.contact,
+            &customer.contact_name,
+            pick(dice, &TITLES),
+            &customer.number,
+        );
         for machine in trade.machines.iter().take(2 + dice.below(3) as usize) {
             let record = record_id(dice);
             put(format!("equipment/{record}/type"), (*machine).into());
@@ -376,20 +443,45 @@ impl Story {
             put(format!("consumption/{record}/unit"), product.unit.into());
             put(format!("consumption/{record}/period"), "月".into());
             put(format!("consumption/{record}/present_brand"), customer.case.competitor.into());
-            put(format!("consumption/{record}/present_price_fen"), Value::Int((product.yuan - 30 - dice.below(70) as i64) * 100));
+            put(
+                format!("consumption/{record}/present_price_fen"),
+                Value::Int((product.yuan - 30 - dice.below(70) as i64) * 100),
+            );
         }
         let competitor = record_id(dice);
         put(format!("competitors/{competitor}/name"), pick(dice, &COMPETITORS).into());
-        put("need".to_owned(), Value::Str(format!("{}；希望供应商能定期检测。", pick(dice, trade.complaints))));
+        put(
+            "need".to_owned(),
+            Value::Str(format!("{}；希望供应商能定期检测。", pick(dice, trade.complaints))),
+        );
         if dice.below(3) == 0 {
-            put("remarks".to_owned(), pick(dice, &["月结60天，25号前对账。", "收货时间上午9点到11点。", "进厂要登记，穿长裤。", "周六上半天班，周日休息。"]).into());
+            put(
+                "remarks".to_owned(),
+                pick(
+                    dice,
+                    &[
+                        "月结60天，25号前对账。",
+                        "收货时间上午9点到11点。",
+                        "进厂要登记，穿长裤。",
+                        "周六上半天班，周日休息。",
+                    ],
+                )
+                .into(),
+            );
         }
         let (doc, rep) = (customer.doc, customer.rep);
         let made = self.world.edit(rep, Edit::CreateCustomer { customer: doc, fields });
         self.note("create", made);
     }
 
-    fn visit(&mut self, time: i64, index: usize, arrived: UtcMillis, left: UtcMillis, offline_for: Option<i64>) {
+    fn visit(
+        &mut self,
+        time: i64,
+        index: usize,
+        arrived: UtcMillis,
+        left: UtcMillis,
+        offline_for: Option<i64>,
+    ) {
         // What the schedule meant for the old owner after the transfer is the new owner's, save the late work itself.
         let late = self.offline_until[TRANSFERRED % REPS.len()] > time && index == TRANSFERRED;
         let rep = if late { TRANSFERRED % REPS.len() } else { self.customers[index].rep };
@@ -413,7 +505,13 @@ impl Story {
         let mut fields = Patch::new();
         let mut put = |path: String, value: Value| drop(fields.insert(path, value));
         let product = customer.case.product;
-        let words = [("visit_kind", note.kind), ("purpose", note.purpose), ("record", &note.record), ("result", note.result), ("status_after", note.status)];
+        let words = [
+            ("visit_kind", note.kind),
+            ("purpose", note.purpose),
+            ("record", &note.record),
+            ("result", note.result),
+            ("status_after", note.status),
+        ];
         words.iter().for_each(|(key, word)| put((*key).to_owned(), Value::from(*word)));
         put("arrived".to_owned(), Value::Str(arrived.to_iso(OFFSET_MINUTES)));
         put("left".to_owned(), Value::Str(left.to_iso(OFFSET_MINUTES)));
@@ -444,7 +542,8 @@ impl Story {
         }
         if let Some((kind, quantity, result)) = note.sample {
             let record = format!("samples/{}", record_id(dice));
-            let words = [("kind", kind), ("product", product.name), ("quantity", quantity), ("unit", product.unit)];
+            let words =
+                [("kind", kind), ("product", product.name), ("quantity", quantity), ("unit", product.unit)];
             words.iter().for_each(|(key, word)| put(format!("{record}/{key}"), Value::from(*word)));
             result.iter().for_each(|result| put(format!("{record}/result"), Value::from(*result)));
         }
@@ -471,8 +570,11 @@ impl Story {
     }
 
     fn comment(&mut self, choice: usize) {
-        let visited: Vec<(DocId, DocId, usize)> =
-            self.customers.iter().filter_map(|customer| Some((customer.doc, customer.last_visit?, customer.rep))).collect();
+        let visited: Vec<(DocId, DocId, usize)> = self
+            .customers
+            .iter()
+            .filter_map(|customer| Some((customer.doc, customer.last_visit?, customer.rep)))
+            .collect();
         if visited.is_empty() {
             return;
         }
@@ -527,7 +629,20 @@ impl Story {
     }
 }
 
-fn put_contact(put: &mut impl FnMut(String, Value), record: &str, name: &str, (title, department, part): (&str, &str, &str), number: &str) {
-    let words = [("name", name), ("title", title), ("department", department), ("part", part), ("phone", number), ("state", "在职")];
+fn put_contact(
+    put: &mut impl FnMut(String, Value),
+    record: &str,
+    name: &str,
+    (title, department, part): (&str, &str, &str),
+    number: &str,
+) {
+    let words = [
+        ("name", name),
+        ("title", title),
+        ("department", department),
+        ("part", part),
+        ("phone", number),
+        ("state", "在职"),
+    ];
     words.iter().for_each(|(key, word)| put(format!("contacts/{record}/{key}"), Value::from(*word)));
 }

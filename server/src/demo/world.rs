@@ -43,7 +43,14 @@ impl World {
     /// # Errors
     /// The store's.
     pub fn new(store: SqliteStore, begin: UtcMillis) -> Result<Self, StoreFailure> {
-        Ok(Self { hub: Hub::new(store)?, phones: Vec::new(), begin, time: begin, session_next: 1, mail: VecDeque::new() })
+        Ok(Self {
+            hub: Hub::new(store)?,
+            phones: Vec::new(),
+            begin,
+            time: begin,
+            session_next: 1,
+            mail: VecDeque::new(),
+        })
     }
 
     /// Ends the world and gives the store back.
@@ -82,7 +89,13 @@ impl World {
     ///
     /// # Errors
     /// The hub's.
-    pub fn add_phone(&mut self, person: &Person, team: Option<&Team>, label: &str, seed: u64) -> Result<usize, AdministrationFailure> {
+    pub fn add_phone(
+        &mut self,
+        person: &Person,
+        team: Option<&Team>,
+        label: &str,
+        seed: u64,
+    ) -> Result<usize, AdministrationFailure> {
         let number = self.phones.len();
         let mut device = [0xDE; 16];
         device[15] = number as u8;
@@ -99,9 +112,15 @@ impl World {
         }))?;
         let mut bytes = [number as u8 + 1; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let client = Client::open(self.now(), Entropy::from_seed(bytes), Vec::new()).expect("no rows are a fresh phone");
+        let client = Client::open(self.now(), Entropy::from_seed(bytes), Vec::new())
+            .expect("no rows are a fresh phone");
         self.phones.push(Phone { client, identity, session: None, online: true });
-        let profile = Profile { person: person.clone(), team: team.cloned(), device: identity.device, server: String::new() };
+        let profile = Profile {
+            person: person.clone(),
+            team: team.cloned(),
+            device: identity.device,
+            server: String::new(),
+        };
         let now = self.now();
         self.phones[number].client.handle_login(now, profile);
         self.pump();

@@ -5,10 +5,10 @@ use shared::edit::{Edit, Patch, Value};
 use shared::id::DocId;
 use shared::view::{Answer, Clash, CustomerCard, CustomerRow, Query};
 
-use crate::outcome::{CommandError, CommandResult, Outcome, told};
 use crate::device::arguments::{CustomerCommand, CustomerFields};
 use crate::device::find;
 use crate::device::phone::Phone;
+use crate::outcome::{CommandError, CommandResult, Outcome, told};
 
 /// Carries a command out.
 pub fn run(phone: &mut Phone, command: CustomerCommand) -> CommandResult {
@@ -94,7 +94,10 @@ fn patch_of(phone: &mut Phone, name: Option<String>, fields: &CustomerFields) ->
     ];
     for (key, value) in words {
         if let Some(value) = value {
-            patch.insert(key.to_owned(), if value.is_empty() { Value::Null } else { Value::from(value.as_str()) });
+            patch.insert(
+                key.to_owned(),
+                if value.is_empty() { Value::Null } else { Value::from(value.as_str()) },
+            );
         }
     }
     for name in &fields.contact {

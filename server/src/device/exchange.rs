@@ -9,11 +9,11 @@ use serde::Serialize;
 use shared::protocol::PendingCounts;
 use shared::view::{Answer, Link as LinkState, Query, RefusedView, RequestView, TimelineEntry};
 
-use crate::outcome::{CommandError, CommandResult, Outcome, say, told};
 use crate::device::find;
 use crate::device::link::Link;
 use crate::device::phone::{Flow, Phone};
 use crate::device::visit;
+use crate::outcome::{CommandError, CommandResult, Outcome, say, told};
 
 /// How often `sync` and `watch` look at their own deadlines.
 const TICK: Duration = Duration::from_millis(500);
@@ -32,10 +32,18 @@ struct LoggedIn {
 /// Logs in with the password of the environment.
 pub fn login(phone: &mut Phone, url: &str, user: &str, label: Option<&str>) -> CommandResult {
     let Ok(password) = std::env::var("DAYBOOK_PASSWORD") else {
-        return Err(told("password_missing", "请用环境变量 DAYBOOK_PASSWORD 给出密码。", "Give the password in DAYBOOK_PASSWORD."));
+        return Err(told(
+            "password_missing",
+            "请用环境变量 DAYBOOK_PASSWORD 给出密码。",
+            "Give the password in DAYBOOK_PASSWORD.",
+        ));
     };
     if !url.starts_with("http://") && !url.starts_with("https://") {
-        return Err(told("address_malformed", "服务器地址以 http:// 或 https:// 开头。", "The server's address begins with http:// or https://."));
+        return Err(told(
+            "address_malformed",
+            "服务器地址以 http:// 或 https:// 开头。",
+            "The server's address begins with http:// or https://.",
+        ));
     }
     let present = phone.client().profile().cloned();
     // A phone that somebody else's unsent work lies on is not given to another person.
@@ -53,7 +61,11 @@ pub fn login(phone: &mut Phone, url: &str, user: &str, label: Option<&str>) -> C
     let label = label.unwrap_or("daybook device");
     let profile = Link::new(url).login(&mut phone.store, user, &password, device, label)?;
     if !phone.client().may_login(profile.person.id) {
-        return Err(told("other_persons_work", "这台设备上还有他人未上传的内容。", "This phone still holds unsent work of somebody else."));
+        return Err(told(
+            "other_persons_work",
+            "这台设备上还有他人未上传的内容。",
+            "This phone still holds unsent work of somebody else.",
+        ));
     }
     let told = LoggedIn {
         person: profile.person.name.clone(),
@@ -119,16 +131,24 @@ pub fn sync(phone: &mut Phone, timeout: Duration) -> CommandResult {
     }
     let status = phone.status();
     if !complete {
-        eprintln!("未完成：还有 {} 条未传。\nNot complete: {} unsent.", status.pending.edits, status.pending.edits);
+        eprintln!(
+            "未完成：还有 {} 条未传。\nNot complete: {} unsent.",
+            status.pending.edits, status.pending.edits
+        );
     }
-    let text = format!("{} documents, {} unsent, {} refused", status.documents, status.pending.edits, refused.len());
+    let text =
+        format!("{} documents, {} unsent, {} refused", status.documents, status.pending.edits, refused.len());
     let synced =
         Synced { complete, pending: status.pending, documents: status.documents, refused, refused_requests };
     Ok(Outcome { done: complete, ..Outcome::new(synced, text) })
 }
 
 fn login_needed() -> CommandError {
-    told("login_needed", "登录已失效，请重新登录。", "The login has ended; log in again: daybook device --dir DIR login URL USER")
+    told(
+        "login_needed",
+        "登录已失效，请重新登录。",
+        "The login has ended; log in again: daybook device --dir DIR login URL USER",
+    )
 }
 
 fn refused_work(phone: &mut Phone) -> (Vec<RefusedView>, Vec<RequestView>) {
@@ -195,11 +215,19 @@ pub fn watch(
         return Err(login_needed());
     }
     // The entries were the output; a value after them would be one more line to tell apart.
-    Ok(Outcome { json: serde_json::Value::Null, text: String::new(), done: limits.count.is_none_or(|count| printed >= count) })
+    Ok(Outcome {
+        json: serde_json::Value::Null,
+        text: String::new(),
+        done: limits.count.is_none_or(|count| printed >= count),
+    })
 }
 
 /// Entries oldest first, as far back as the first that was seen.
-fn entries(phone: &mut Phone, customer: Option<shared::id::DocId>, seen: &HashSet<u64>) -> Vec<TimelineEntry> {
+fn entries(
+    phone: &mut Phone,
+    customer: Option<shared::id::DocId>,
+    seen: &HashSet<u64>,
+) -> Vec<TimelineEntry> {
     if let Some(customer) = customer {
         return visit::timeline(phone, customer);
     }

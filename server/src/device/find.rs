@@ -8,8 +8,8 @@ use shared::time::StatedTime;
 use shared::view::{Answer, CustomerRow, PersonView, Query};
 
 use crate::clock;
-use crate::outcome::{CommandError, told};
 use crate::device::phone::Phone;
+use crate::outcome::{CommandError, told};
 
 /// The customer that is meant.
 ///
@@ -31,7 +31,9 @@ pub fn customer(phone: &mut Phone, typed: &str) -> Result<CustomerRow, CommandEr
         false => by_name,
         true => rows
             .iter()
-            .filter(|row| row.short_name.as_deref() == Some(typed) || row.provisional.as_deref() == Some(typed))
+            .filter(|row| {
+                row.short_name.as_deref() == Some(typed) || row.provisional.as_deref() == Some(typed)
+            })
             .collect(),
     };
     match found.as_slice() {
@@ -81,7 +83,8 @@ pub fn people(phone: &mut Phone) -> Vec<PersonView> {
 /// Nobody of that name.
 pub fn person(phone: &mut Phone, typed: &str) -> Result<PersonView, CommandError> {
     let typed = typed.trim();
-    let found = people(phone).into_iter().find(|person| person.name == typed || person.id.to_string() == typed);
+    let found =
+        people(phone).into_iter().find(|person| person.name == typed || person.id.to_string() == typed);
     found.ok_or_else(|| {
         told(
             "person_not_found",
@@ -97,7 +100,11 @@ pub fn person(phone: &mut Phone, typed: &str) -> Result<PersonView, CommandError
 /// Not 32 hexadecimal digits.
 pub fn doc_id(typed: &str) -> Result<DocId, CommandError> {
     typed.trim().parse().map_err(|_| {
-        told("id_malformed", format!("“{typed}”不是编号。"), format!("“{typed}” is no id: 32 hexadecimal digits are."))
+        told(
+            "id_malformed",
+            format!("“{typed}”不是编号。"),
+            format!("“{typed}” is no id: 32 hexadecimal digits are."),
+        )
     })
 }
 
@@ -110,7 +117,8 @@ pub fn stated_time(typed: &str) -> Result<StatedTime, CommandError> {
     if let Ok(time) = typed.parse() {
         return Ok(time);
     }
-    let offset = FixedOffset::east_opt(clock::offset_minutes() * 60).expect("the system's offset is below a day");
+    let offset =
+        FixedOffset::east_opt(clock::offset_minutes() * 60).expect("the system's offset is below a day");
     ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"]
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(typed, format).ok())
@@ -137,7 +145,11 @@ pub fn fen(typed: &str) -> Result<i64, CommandError> {
         .then(|| format!("{yuan}{cents:0<2}").parse::<i64>().ok())
         .flatten();
     parsed.ok_or_else(|| {
-        told("price_malformed", format!("“{typed}”不是价格。"), format!("“{typed}” is no price in yuan, such as 12.50."))
+        told(
+            "price_malformed",
+            format!("“{typed}”不是价格。"),
+            format!("“{typed}” is no price in yuan, such as 12.50."),
+        )
     })
 }
 
@@ -146,10 +158,18 @@ pub fn fen(typed: &str) -> Result<i64, CommandError> {
 ///
 /// # Errors
 /// An entry without `=`.
-pub fn set_fields(patch: &mut Patch, entries: &[String], is_number: impl Fn(&str) -> bool) -> Result<(), CommandError> {
+pub fn set_fields(
+    patch: &mut Patch,
+    entries: &[String],
+    is_number: impl Fn(&str) -> bool,
+) -> Result<(), CommandError> {
     for entry in entries {
         let Some((path, value)) = entry.split_once('=') else {
-            return Err(told("field_malformed", format!("“{entry}”缺少等号。"), format!("“{entry}” lacks a “=”.")));
+            return Err(told(
+                "field_malformed",
+                format!("“{entry}”缺少等号。"),
+                format!("“{entry}” lacks a “=”."),
+            ));
         };
         let value = match value {
             "" => Value::Null,

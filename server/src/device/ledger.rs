@@ -5,10 +5,10 @@ use shared::id::{RequestId, Seq};
 use shared::ledger::Command;
 use shared::view::{Answer, Query};
 
-use crate::outcome::{CommandResult, Outcome};
 use crate::device::arguments::LedgerCommand;
 use crate::device::find;
 use crate::device::phone::Phone;
+use crate::outcome::{CommandResult, Outcome};
 
 #[derive(Serialize)]
 struct Requested {
@@ -49,7 +49,8 @@ fn late(phone: &mut Phone) -> CommandResult {
     let lines = views.iter().map(|view| {
         let state = serde_json::to_value(view.work.state).unwrap_or_default();
         let kind = serde_json::to_value(&view.work.kind).unwrap_or_default();
-        let (state, kind) = (state.as_str().unwrap_or("?").to_owned(), kind["type"].as_str().unwrap_or("?").to_owned());
+        let (state, kind) =
+            (state.as_str().unwrap_or("?").to_owned(), kind["type"].as_str().unwrap_or("?").to_owned());
         format!("{} {} {} {kind} {state} {}\n", view.id.0, view.received_at, view.customer_name, view.person)
     });
     let text: String = lines.collect();

@@ -122,7 +122,8 @@ impl Link {
             return Err(refused(&mut answer));
         }
         let token = refresh_token(&answer).context("the server gave no refresh token")?;
-        let login: LoginAnswer = answer.body_mut().read_json().context("the server's answer cannot be read")?;
+        let login: LoginAnswer =
+            answer.body_mut().read_json().context("the server's answer cannot be read")?;
         store.set_secret(SERVER, &self.base).context("keeping the server's address")?;
         store.set_secret(REFRESH, &token).context("keeping the refresh token")?;
         let team = login.person.team.map(|id| Team { id, name: login.person.team_name.unwrap_or_default() });
@@ -194,7 +195,11 @@ fn refresh_token<B>(answer: &ureq::http::Response<B>) -> Option<String> {
 }
 
 fn unreachable(base: &str, error: &ureq::Error) -> CommandError {
-    told("unreachable", format!("连不上服务器 {base}。"), format!("The server {base} cannot be reached: {error}"))
+    told(
+        "unreachable",
+        format!("连不上服务器 {base}。"),
+        format!("The server {base} cannot be reached: {error}"),
+    )
 }
 
 fn refused(answer: &mut ureq::http::Response<ureq::Body>) -> CommandError {
@@ -227,7 +232,8 @@ pub enum Received {
 
 impl Socket {
     fn open(base: &str) -> Result<Socket> {
-        let (scheme, authority) = base.split_once("://").context("an address begins with http:// or https://")?;
+        let (scheme, authority) =
+            base.split_once("://").context("an address begins with http:// or https://")?;
         let (scheme, port) = match scheme {
             "http" => ("ws", 80),
             "https" => ("wss", 443),

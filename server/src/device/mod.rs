@@ -2,26 +2,30 @@
 //! Knows nothing of the server but its interface.
 
 pub mod arguments;
+mod customer;
+mod exchange;
+mod find;
+mod ledger;
 pub mod link;
 pub mod phone;
-mod find;
-mod customer;
-mod visit;
-mod ledger;
 mod state;
-mod exchange;
+mod visit;
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::outcome::{CommandResult, told};
 use crate::device::arguments::PhoneCommand;
 use crate::device::phone::Phone;
+use crate::outcome::{CommandResult, told};
 
 /// Carries a command of the headless phone out.
 pub fn run(dir: Option<&Path>, command: PhoneCommand, as_json: bool) -> CommandResult {
     let Some(dir) = dir else {
-        return Err(told("dir_missing", "请用 --dir 指明设备文件夹。", "Say with --dir which phone is meant."));
+        return Err(told(
+            "dir_missing",
+            "请用 --dir 指明设备文件夹。",
+            "Say with --dir which phone is meant.",
+        ));
     };
     let phone = &mut Phone::open(dir)?;
     match command {

@@ -11,11 +11,11 @@ use shared::client::EditId;
 use shared::view::{Answer, Query};
 
 use crate::clock;
+use crate::device::find;
+use crate::device::phone::Phone;
 use crate::outcome::{CommandError, CommandResult, Outcome, told};
 use crate::report::grid::{FILE_BYTES_MAX, SheetError};
 use crate::report::{followups, worker};
-use crate::device::find;
-use crate::device::phone::Phone;
 
 /// Counts of unsent work.
 pub fn pending(phone: &mut Phone) -> CommandResult {
@@ -90,9 +90,15 @@ pub fn export(phone: &mut Phone, file: Option<&Path>) -> CommandResult {
         Ok(out) => out,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let shown = path.display();
-            return Err(told("file_exists", format!("文件 {shown} 已存在。"), format!("The file {shown} exists already.")));
+            return Err(told(
+                "file_exists",
+                format!("文件 {shown} 已存在。"),
+                format!("The file {shown} exists already."),
+            ));
         }
-        Err(error) => return Err(anyhow::Error::from(error).context(format!("writing {}", path.display())).into()),
+        Err(error) => {
+            return Err(anyhow::Error::from(error).context(format!("writing {}", path.display())).into());
+        }
     };
     out.write_all(&rescue).and_then(|()| out.sync_all()).context("writing the rescue file")?;
     let exported = Exported { file: path.display().to_string(), bytes: rescue.len() };

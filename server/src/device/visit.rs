@@ -6,10 +6,10 @@ use shared::edit::{Edit, Patch, Value};
 use shared::id::DocId;
 use shared::view::{Answer, Query, TimelineEntry, VisitView};
 
-use crate::outcome::{CommandError, CommandResult, Outcome, told};
 use crate::device::arguments::{VisitCommand, VisitFields};
 use crate::device::find;
 use crate::device::phone::Phone;
+use crate::outcome::{CommandError, CommandResult, Outcome, told};
 
 #[derive(Serialize)]
 struct Made {
@@ -37,7 +37,8 @@ pub fn run(phone: &mut Phone, command: VisitCommand) -> CommandResult {
 fn add(phone: &mut Phone, customer: DocId, fields: &VisitFields) -> CommandResult {
     let visit = phone.client().new_doc_id();
     let patch = patch_of(phone, fields, None)?;
-    phone.act(|client, now| client.handle_edit(now, Edit::CreateVisit { visit, customer, fields: patch }))??;
+    phone
+        .act(|client, now| client.handle_edit(now, Edit::CreateVisit { visit, customer, fields: patch }))??;
     Ok(Outcome::new(Made { id: visit, customer: Some(customer) }, visit.to_string()))
 }
 
@@ -63,7 +64,11 @@ fn long_text(present: Option<&VisitView>, key: &str, text: &str) -> Value {
     }
 }
 
-fn patch_of(phone: &mut Phone, fields: &VisitFields, present: Option<&VisitView>) -> Result<Patch, CommandError> {
+fn patch_of(
+    phone: &mut Phone,
+    fields: &VisitFields,
+    present: Option<&VisitView>,
+) -> Result<Patch, CommandError> {
     let mut patch = Patch::new();
     let texts =
         [("record", &fields.text), ("problem", &fields.problem), ("countermeasure", &fields.countermeasure)];
@@ -80,7 +85,10 @@ fn patch_of(phone: &mut Phone, fields: &VisitFields, present: Option<&VisitView>
     ];
     for (key, word) in words {
         if let Some(word) = word {
-            patch.insert(key.to_owned(), if word.is_empty() { Value::Null } else { Value::from(word.as_str()) });
+            patch.insert(
+                key.to_owned(),
+                if word.is_empty() { Value::Null } else { Value::from(word.as_str()) },
+            );
         }
     }
     if let Some(at) = &fields.at {
@@ -102,7 +110,9 @@ fn patch_of(phone: &mut Phone, fields: &VisitFields, present: Option<&VisitView>
         add_quote(&mut patch, &id, position, quote)?;
     }
     let is_number = |path: &str| {
-        ["_e7", "_m", "_fen", "/position", "/bytes", "/width", "/height"].iter().any(|end| path.ends_with(end))
+        ["_e7", "_m", "_fen", "/position", "/bytes", "/width", "/height"]
+            .iter()
+            .any(|end| path.ends_with(end))
     };
     find::set_fields(&mut patch, &fields.set, is_number)?;
     Ok(patch)

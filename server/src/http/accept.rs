@@ -58,7 +58,7 @@ pub async fn accept(
                 Ok(permit) => {
                     let guards = Guards { permit, _running: running.clone() };
                     tokio::spawn(serve(stream, peer, guards, router.clone(), limits, stop.clone()));
-                },
+                }
                 Err(_) => metrics::counter!("daybook_connections_refused_total").increment(1),
             },
             // Out of file descriptors, most likely: accepting again at once would spin.

@@ -82,7 +82,8 @@ pub async fn revoke(
     }
     let revoked = app.hub.administer(Administration::RevokeDevice { device }).await;
     revoked.map_err(identity::administration_failed)?;
-    let forgotten = app.hub.write(move |connection| crate::store::auth::forget_device(connection, device)).await;
+    let forgotten =
+        app.hub.write(move |connection| crate::store::auth::forget_device(connection, device)).await;
     forgotten.map_err(|failure| identity::unavailable(&failure))?;
     tracing::info!("a device was revoked");
     Ok(axum::http::StatusCode::NO_CONTENT.into_response())
@@ -92,8 +93,9 @@ async fn everything(app: &App) -> Result<(Vec<DeviceRow>, Vec<Person>, i32), Api
     let readers = app.hub.readers().clone();
     let task = tokio::task::spawn_blocking(move || {
         let rows = readers.with(devices::list)?;
-        let (people, settings) =
-            readers.lookup(|lookup| Ok((crate::store::Lookup::people(&lookup)?, crate::store::Lookup::settings(&lookup)?)))?;
+        let (people, settings) = readers.lookup(|lookup| {
+            Ok((crate::store::Lookup::people(&lookup)?, crate::store::Lookup::settings(&lookup)?))
+        })?;
         Ok((rows, people, settings.offset_minutes))
     });
     task.await.map_err(|_| ApiError::Unavailable)?.map_err(|failure| identity::unavailable(&failure))

@@ -79,14 +79,25 @@ impl ApiError {
     /// The sentence for a person, Chinese and English.
     pub fn told(&self) -> (&'static str, &'static str) {
         match self {
-            ApiError::WrongLogin => ("姓名或密码不对，或账号已停用。", "The name or password is wrong, or the account is off."),
+            ApiError::WrongLogin => {
+                ("姓名或密码不对，或账号已停用。", "The name or password is wrong, or the account is off.")
+            }
             ApiError::Unauthenticated => ("请重新登录。", "Please log in again."),
-            ApiError::NotFound => ("找不到，或者您没有权限。", "There is nothing here, or you have no right to it."),
+            ApiError::NotFound => {
+                ("找不到，或者您没有权限。", "There is nothing here, or you have no right to it.")
+            }
             ApiError::Malformed => ("请求无法识别。", "The request could not be read."),
             ApiError::TooLarge => ("请求过大。", "The request is too large."),
-            ApiError::OriginForeign => ("不接受来自其他网站的请求。", "Requests from other sites are not accepted."),
-            ApiError::TooManyAttempts => ("尝试次数过多，请一分钟后再试。", "Too many attempts; please try again in a minute."),
-            ApiError::Unavailable => ("服务器暂时无法处理，请稍后再试。", "The server cannot answer right now; please try again later."),
+            ApiError::OriginForeign => {
+                ("不接受来自其他网站的请求。", "Requests from other sites are not accepted.")
+            }
+            ApiError::TooManyAttempts => {
+                ("尝试次数过多，请一分钟后再试。", "Too many attempts; please try again in a minute.")
+            }
+            ApiError::Unavailable => (
+                "服务器暂时无法处理，请稍后再试。",
+                "The server cannot answer right now; please try again later.",
+            ),
             ApiError::Refused(refusal) => (refusal.rule.zh(), refusal.rule.en()),
         }
     }

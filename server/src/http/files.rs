@@ -87,7 +87,8 @@ pub async fn download(
     Query(seen): Query<SeenIn>,
 ) -> Result<Response, ApiError> {
     let id = FileId::parse(&id).ok_or(ApiError::NotFound)?;
-    let shown = identity::read(&app, move |lookup| is_shown_to(&lookup, &caller.person, seen.visit, id)).await?;
+    let shown =
+        identity::read(&app, move |lookup| is_shown_to(&lookup, &caller.person, seen.visit, id)).await?;
     if !shown {
         return Err(ApiError::NotFound);
     }
@@ -97,7 +98,8 @@ pub async fn download(
         file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     });
-    let bytes = bytes.await?.map_err(|error: std::io::Error| failed(&error.into()))?.ok_or(ApiError::NotFound)?;
+    let bytes =
+        bytes.await?.map_err(|error: std::io::Error| failed(&error.into()))?.ok_or(ApiError::NotFound)?;
     let mut response = Response::new(bytes.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
@@ -117,8 +119,7 @@ fn is_shown_to(
         return Ok(false);
     }
     let bytes = lookup.projection(visit)?.ok_or(StoreFailure::Damaged("projection"))?;
-    let projection: Projection =
-        minicbor::decode(&bytes).map_err(|_| StoreFailure::Damaged("projection"))?;
+    let projection: Projection = minicbor::decode(&bytes).map_err(|_| StoreFailure::Damaged("projection"))?;
     let name = id.to_string();
     Ok(matches!(projection, Projection::Visit(visit) if visit.photos.contains(&name)))
 }

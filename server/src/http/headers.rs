@@ -47,7 +47,8 @@ pub async fn check_origin(State(app): State<App>, request: Request, next: Next) 
 /// Refuses a body that says itself that it is too long, before a byte of it is read. Bodies that do not say are
 /// cut off where they pass the limit of their route.
 pub async fn refuse_long(State(max): State<usize>, request: Request, next: Next) -> Response {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > max as u64) {
         return ApiError::TooLarge.into_response();
     }

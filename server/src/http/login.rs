@@ -20,8 +20,8 @@ use crate::http::accept::PeerAddress;
 use crate::http::auth::token;
 use crate::http::error::ApiError;
 use crate::http::identity::{self, Caller};
-use crate::store::auth::{self, RefreshToken, Rotation};
 use crate::hub::Administration;
+use crate::store::auth::{self, RefreshToken, Rotation};
 use crate::store::{DeviceRow, Lookup};
 
 const COOKIE_NAME: &str = "daybook_refresh";
@@ -92,7 +92,8 @@ pub async fn login(
         revoked_at: None,
     };
     app.hub.administer(Administration::PutDevice(row)).await.map_err(identity::administration_failed)?;
-    let begun = app.hub.write(move |connection| auth::begin_family(connection, device, &refresh, clock::utc_now()));
+    let begun =
+        app.hub.write(move |connection| auth::begin_family(connection, device, &refresh, clock::utc_now()));
     begun.await.map_err(|failure| identity::unavailable(&failure))?;
     metrics::counter!("daybook_logins_total", "result" => "ok").increment(1);
     answer(&app, person, device, &refresh).await
@@ -100,7 +101,8 @@ pub async fn login(
 
 async fn check_password(app: &App, name: String, password: String) -> Result<Person, ApiError> {
     let readers = app.hub.readers().clone();
-    let found = tokio::task::spawn_blocking(move || readers.with(|connection| auth::login(connection, &name)));
+    let found =
+        tokio::task::spawn_blocking(move || readers.with(|connection| auth::login(connection, &name)));
     let found = found.await.map_err(|_| ApiError::Unavailable)?;
     let login = found.map_err(|failure| identity::unavailable(&failure))?;
     // A disabled person's hash is left out, so that person, an unknown one and a wrong password cost the same.
@@ -132,7 +134,8 @@ async fn settle_device(app: &App, person: &Person, claimed: Option<DeviceId>) ->
 pub async fn refresh(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     let token = refresh_cookie(&headers).ok_or(ApiError::Unauthenticated)?;
     let successor = app.keys.successor(&token);
-    let rotation = app.hub.write(move |connection| auth::rotate(connection, &token, &successor, clock::utc_now()));
+    let rotation =
+        app.hub.write(move |connection| auth::rotate(connection, &token, &successor, clock::utc_now()));
     let device = match rotation.await.map_err(|failure| identity::unavailable(&failure))? {
         Rotation::Rotated(device) | Rotation::Repeated(device) => device,
         Rotation::Reused => {
@@ -165,8 +168,10 @@ async fn answer(
         incarnation: app.hub.incarnation(),
     };
     let seconds = auth::REFRESH_MS_MAX / 1000;
-    let cookie = set_cookie(app, &TokenText::from_slice(refresh).map_or_else(String::new, |t| t.to_string()), seconds);
-    Ok(([(SET_COOKIE, cookie), (CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body)).into_response())
+    let cookie =
+        set_cookie(app, &TokenText::from_slice(refresh).map_or_else(String::new, |t| t.to_string()), seconds);
+    Ok(([(SET_COOKIE, cookie), (CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body))
+        .into_response())
 }
 
 /// `POST /api/logout`: the device stays registered, its refresh tokens are void. Always succeeds.
@@ -187,8 +192,9 @@ pub async fn ticket(State(app): State<App>, caller: Caller) -> Response {
 
 fn set_cookie(app: &App, value: &str, max_age_seconds: i64) -> HeaderValue {
     let secure = if app.config.https { "; Secure" } else { "" };
-    let cookie =
-        format!("{COOKIE_NAME}={value}; HttpOnly; SameSite=Strict; Path=/api; Max-Age={max_age_seconds}{secure}");
+    let cookie = format!(
+        "{COOKIE_NAME}={value}; HttpOnly; SameSite=Strict; Path=/api; Max-Age={max_age_seconds}{secure}"
+    );
     HeaderValue::from_str(&cookie).expect("hexadecimal digits and ASCII")
 }
 

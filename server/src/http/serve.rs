@@ -76,7 +76,9 @@ impl Server {
         let workers = WorkerPool::new(options).context("starting the admission workers")?;
         let counts = workers.counts();
         let (hub, thread) = HubHandle::start(store, workers)?;
-        let listener = TcpListener::bind(&config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
+        let listener = TcpListener::bind(&config.listen)
+            .await
+            .with_context(|| format!("listening on {}", config.listen))?;
         let address = listener.local_addr()?;
         let limits = ConnectionLimits {
             first_byte: Duration::from_millis(config.first_byte_ms),
@@ -119,7 +121,10 @@ impl EndSignals {
     /// # Errors
     /// The signals cannot be watched.
     pub fn take() -> Result<EndSignals> {
-        Ok(EndSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(EndSignals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for one of them.

@@ -134,7 +134,12 @@ impl<'t, T: Transaction> Posting<'t, T> {
         notice: NoticeKind,
     ) -> Result<(), StoreFailure> {
         let customer_name = super::ledger::customer_name(self.tx.lookup(), customer)?;
-        self.append(Scope::Person(reader), None, None, EventKind::Notice { customer, customer_name, notice })?;
+        self.append(
+            Scope::Person(reader),
+            None,
+            None,
+            EventKind::Notice { customer, customer_name, notice },
+        )?;
         Ok(())
     }
 
@@ -145,8 +150,13 @@ impl<'t, T: Transaction> Posting<'t, T> {
         wanted: &[(Principal, Access)],
         at: Seq,
     ) -> Result<(), StoreFailure> {
-        let present: Vec<_> =
-            self.tx.lookup().grants_of(scope)?.into_iter().filter(|grant| grant.until_seq.is_none()).collect();
+        let present: Vec<_> = self
+            .tx
+            .lookup()
+            .grants_of(scope)?
+            .into_iter()
+            .filter(|grant| grant.until_seq.is_none())
+            .collect();
         for grant in &present {
             if !wanted.iter().any(|(principal, _)| *principal == grant.principal) {
                 self.tx.end_grant(grant.principal, scope, at)?;
@@ -228,7 +238,8 @@ impl<'t, T: Transaction> Posting<'t, T> {
     fn may_speak(&self, push: &PlannedPush) -> Result<bool, StoreFailure> {
         let person = self.tx.lookup().person(push.identity.person)?;
         let device = self.tx.lookup().device(push.identity.device)?;
-        Ok(person.is_some_and(|person| person.active) && device.is_some_and(|device| device.revoked_at.is_none()))
+        Ok(person.is_some_and(|person| person.active)
+            && device.is_some_and(|device| device.revoked_at.is_none()))
     }
 
     fn post_work(

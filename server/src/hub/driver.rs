@@ -100,7 +100,8 @@ impl HubHandle {
     /// # Errors
     /// `Place` if the store is in memory: sessions are read beside the writer.
     pub fn start(store: SqliteStore, workers: WorkerPool) -> Result<(HubHandle, HubThread), StoreFailure> {
-        let path = store.path().ok_or_else(|| StoreFailure::Place("a store in memory has no readers".to_owned()))?;
+        let path =
+            store.path().ok_or_else(|| StoreFailure::Place("a store in memory has no readers".to_owned()))?;
         let readers = Readers::new(path);
         let incarnation = crate::store::Lookup::incarnation(&store.lookup())?;
         let hub = Hub::new(store)?;
@@ -283,7 +284,10 @@ impl LastAnswer {
     }
 }
 
-fn start_readers(readers: &Readers, input: &mpsc::Sender<Input>) -> Result<mpsc::Sender<ReadRequest>, StoreFailure> {
+fn start_readers(
+    readers: &Readers,
+    input: &mpsc::Sender<Input>,
+) -> Result<mpsc::Sender<ReadRequest>, StoreFailure> {
     let (sender, requests) = mpsc::channel::<ReadRequest>();
     let requests = Arc::new(Mutex::new(requests));
     for number in 0..READING_THREADS {
@@ -292,7 +296,8 @@ fn start_readers(readers: &Readers, input: &mpsc::Sender<Input>) -> Result<mpsc:
             loop {
                 let next = requests.lock().expect("no holder of this lock panics").recv();
                 let Ok(request) = next else { return };
-                let read = readers.lookup(|lookup| request.read(&lookup)).map_err(|failure| (request, failure));
+                let read =
+                    readers.lookup(|lookup| request.read(&lookup)).map_err(|failure| (request, failure));
                 if input.send(Input::Read(Box::new(read))).is_err() {
                     return;
                 }

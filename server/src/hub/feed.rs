@@ -80,7 +80,8 @@ impl FeedCursor {
 
 /// A short number for a set of principals.
 pub fn view_of(principals: &[Principal]) -> u32 {
-    let mut keys: Vec<_> = principals.iter().map(|principal| crate::store::principal_key(*principal)).collect();
+    let mut keys: Vec<_> =
+        principals.iter().map(|principal| crate::store::principal_key(*principal)).collect();
     keys.sort_unstable();
     // FNV-1a: an accident among the few views of one person is all that it must not have.
     keys.iter().flatten().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
@@ -194,8 +195,7 @@ impl ReadRequest {
                 return Ok(());
             }
             let grants = self.grants(lookup, scope)?;
-            let stopped =
-                read_scope(lookup, scope, &grants, (base, pass.target), is_repair, resumed, page)?;
+            let stopped = read_scope(lookup, scope, &grants, (base, pass.target), is_repair, resumed, page)?;
             pass.scope = Some(scope);
             pass.doc = stopped;
             if stopped.is_some() {
@@ -336,7 +336,8 @@ impl PageBuilder {
             return Ok(());
         }
         let bytes: usize = changes.iter().map(|(_, bytes)| bytes.len() + 4).sum();
-        if bytes > CHANGES_BYTES_MAX && lookup.snapshot(document.id)?.is_some_and(|saved| saved.len() < bytes) {
+        if bytes > CHANGES_BYTES_MAX && lookup.snapshot(document.id)?.is_some_and(|saved| saved.len() < bytes)
+        {
             return self.push_snapshot(lookup, document);
         }
         for (row, _) in &changes {

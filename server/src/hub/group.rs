@@ -248,7 +248,10 @@ impl Group {
 
 fn changes_grants(push: &Push) -> bool {
     push.items.iter().any(|item| {
-        matches!(item, PushItem::Request { command: Command::Transfer { .. } | Command::SettleLate { .. }, .. })
+        matches!(
+            item,
+            PushItem::Request { command: Command::Transfer { .. } | Command::SettleLate { .. }, .. }
+        )
     })
 }
 
@@ -286,7 +289,9 @@ struct Candidate<'a> {
 impl Planner<'_> {
     fn plan(&mut self, index: usize, item: &PushItem, job_next: &mut u64) -> Result<Planned, StoreFailure> {
         let (doc, kind, scope, change, recorded) = match item {
-            PushItem::Change { doc, kind, scope, change, recorded } => (*doc, *kind, *scope, change, *recorded),
+            PushItem::Change { doc, kind, scope, change, recorded } => {
+                (*doc, *kind, *scope, change, *recorded)
+            }
             PushItem::Request { id, command, recorded } => {
                 return self.plan_request(*id, command, *recorded, job_next);
             }
@@ -486,7 +491,8 @@ impl Planner<'_> {
     }
 
     fn push_change(&mut self, job: u64, change: NewChange) -> usize {
-        let at = self.group.jobs.iter().rposition(|candidate| candidate.id == job).expect("begun with its work");
+        let at =
+            self.group.jobs.iter().rposition(|candidate| candidate.id == job).expect("begun with its work");
         self.group.jobs[at].changes.push(change.bytes.clone().into());
         let work = self.group.works.get_mut(&job).expect("begun together with its job");
         work.changes.push(change);
@@ -545,7 +551,9 @@ impl Planner<'_> {
         job_next: &mut u64,
     ) -> Result<Option<u64>, StoreFailure> {
         let held = self.lookup.held_of(late)?;
-        let (Some(first), Some(stored)) = (held.first(), self.lookup.document(customer)?) else { return Ok(None) };
+        let (Some(first), Some(stored)) = (held.first(), self.lookup.document(customer)?) else {
+            return Ok(None);
+        };
         if first.doc != customer {
             return Ok(None);
         }

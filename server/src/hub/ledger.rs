@@ -146,7 +146,11 @@ impl LedgerRead for Reading<'_> {
     }
 }
 
-fn decide(lookup: &dyn Lookup, by: &Person, command: &Command) -> Result<Result<EventKind, Refusal>, StoreFailure> {
+fn decide(
+    lookup: &dyn Lookup,
+    by: &Person,
+    command: &Command,
+) -> Result<Result<EventKind, Refusal>, StoreFailure> {
     let reading = Reading { lookup, failure: std::cell::RefCell::new(None) };
     let decision = ledger::decide(&reading, by, command);
     match reading.failure.into_inner() {
@@ -284,7 +288,12 @@ impl<T: Transaction> Posting<'_, T> {
         match command {
             Administration::SetPerson { person, by } => self.set_person(person, *by),
             Administration::SetTeam { team, by } => {
-                let taken = self.tx.lookup().teams()?.iter().any(|other| other.name == team.name && other.id != team.id);
+                let taken = self
+                    .tx
+                    .lookup()
+                    .teams()?
+                    .iter()
+                    .any(|other| other.name == team.name && other.id != team.id);
                 if taken || team.name.trim().is_empty() {
                     return Err(Refusal::about(Rule::ValueInvalid, "name").into());
                 }
@@ -317,7 +326,10 @@ impl<T: Transaction> Posting<'_, T> {
         if taken || person.name.trim().is_empty() {
             return Err(Refusal::about(Rule::ValueInvalid, "name").into());
         }
-        if person.team.is_some_and(|team| lookup.teams().is_ok_and(|teams| !teams.iter().any(|t| t.id == team))) {
+        if person
+            .team
+            .is_some_and(|team| lookup.teams().is_ok_and(|teams| !teams.iter().any(|t| t.id == team)))
+        {
             return Err(Refusal::about(Rule::ValueInvalid, "team").into());
         }
         let before = lookup.person(person.id)?;
@@ -350,4 +362,3 @@ impl<T: Transaction> Posting<'_, T> {
         Ok(())
     }
 }
-

@@ -21,8 +21,8 @@ use shared::id::{DeviceId, IncarnationId, PersonId, Seq};
 use shared::ledger::people::Principal;
 use shared::limits;
 use shared::protocol::{
-    self, Ack, ClientFrame, Cursor, Digest, Goodbye, Hello, ItemResult, PROTOCOL_VERSION, PendingCounts, Push,
-    ServerFrame, Welcome,
+    self, Ack, ClientFrame, Cursor, Digest, Goodbye, Hello, ItemResult, PROTOCOL_VERSION, PendingCounts,
+    Push, ServerFrame, Welcome,
 };
 use shared::refusal::Rule;
 use shared::time::UtcMillis;
@@ -214,7 +214,13 @@ impl<S: Store> Hub<S> {
     }
 
     /// A connection was made by somebody whom the driver has identified.
-    pub fn handle_open(&mut self, _now: UtcMillis, session: SessionId, identity: Identity, transport: Transport) {
+    pub fn handle_open(
+        &mut self,
+        _now: UtcMillis,
+        session: SessionId,
+        identity: Identity,
+        transport: Transport,
+    ) {
         if self.stopping {
             self.outputs.push_back(Output::Close(session, Goodbye::ShuttingDown));
             return;
@@ -293,7 +299,11 @@ impl<S: Store> Hub<S> {
         state.own &= state.dirty;
         let differs = page.items == 0 && reading.claimed.is_some_and(|claimed| claimed != page.digest);
         if page.repaired > 0 {
-            tracing::warn!(session = page.session.0, scopes = page.repaired, "incident: a copy differed and is sent again");
+            tracing::warn!(
+                session = page.session.0,
+                scopes = page.repaired,
+                "incident: a copy differed and is sent again"
+            );
         }
         if differs && page.position.is_some() {
             // Before the page: over HTTP the page ends the exchange.
@@ -333,12 +343,16 @@ impl<S: Store> Hub<S> {
                 let mine = |session: &session::Session| session.identity.person == person.id;
                 if person.active {
                     // Another role or team sees other scopes: the device dials again and begins a new view.
-                    self.close_where(Goodbye::ShuttingDown, |session| mine(session) && session.principals != principals);
+                    self.close_where(Goodbye::ShuttingDown, |session| {
+                        mine(session) && session.principals != principals
+                    });
                 } else {
                     self.close_where(Goodbye::Revoked, mine);
                 }
             }
-            Administration::SetTeam { .. } | Administration::PutDevice(_) | Administration::PutSettings(_) => {}
+            Administration::SetTeam { .. }
+            | Administration::PutDevice(_)
+            | Administration::PutSettings(_) => {}
         }
         Ok(self.head)
     }
@@ -476,7 +490,8 @@ impl<S: Store> Hub<S> {
             return self.close(session, Goodbye::Overloaded);
         }
         if self.waiting_bytes + bytes > PUSHES_WAITING_BYTES_MAX {
-            let results = push.items.iter().map(|_| ItemResult::Refused(Rule::StoreUnavailable.into())).collect();
+            let results =
+                push.items.iter().map(|_| ItemResult::Refused(Rule::StoreUnavailable.into())).collect();
             return self.send(session, &ServerFrame::Ack(Ack { batch: push.batch, received: now, results }));
         }
         state.pushes += 1;
@@ -529,7 +544,13 @@ impl<S: Store> Hub<S> {
         self.read(session, cursor, Some(held), None);
     }
 
-    fn note_contact(&mut self, now: UtcMillis, session: SessionId, pending: PendingCounts, software: Option<String>) {
+    fn note_contact(
+        &mut self,
+        now: UtcMillis,
+        session: SessionId,
+        pending: PendingCounts,
+        software: Option<String>,
+    ) {
         let device = self.sessions[&session].identity.device;
         let software = software.map(|name| name.chars().take(100).collect());
         let before = self.contacts.remove(&device).and_then(|contact| contact.software);
@@ -569,7 +590,8 @@ impl<S: Store> Hub<S> {
     }
 
     fn answer_unavailable(&mut self, waiting: Waiting) {
-        let results = waiting.push.items.iter().map(|_| ItemResult::Refused(Rule::StoreUnavailable.into())).collect();
+        let results =
+            waiting.push.items.iter().map(|_| ItemResult::Refused(Rule::StoreUnavailable.into())).collect();
         self.answer(waiting.session, Ack { batch: waiting.push.batch, received: waiting.received, results });
     }
 
@@ -616,7 +638,6 @@ impl<S: Store> Hub<S> {
             }
         }
     }
-
 }
 
 /// Applies an administrator's wish to a store that no hub drives: the command line's way.

@@ -100,7 +100,12 @@ impl Ring {
 
     /// What somebody with these principals sees of everything after `position`; none if the ring does not
     /// reach back so far or a grant changed, which only the store can tell.
-    pub(super) fn compose(&self, position: Seq, principals: &[Principal], session: SessionId) -> Option<Composed> {
+    pub(super) fn compose(
+        &self,
+        position: Seq,
+        principals: &[Principal],
+        session: SessionId,
+    ) -> Option<Composed> {
         let first = self.entries.partition_point(|entry| entry.before < position);
         if self.entries.get(first).is_none_or(|entry| entry.before != position) {
             return None;

@@ -28,7 +28,8 @@ impl<S: Store> Hub<S> {
             self.forget_ring();
         }
         // After a gap everybody reads on from the store; otherwise those whom the commit concerns.
-        let mut woken: BTreeSet<SessionId> = if is_gap { self.sessions.keys().copied().collect() } else { BTreeSet::new() };
+        let mut woken: BTreeSet<SessionId> =
+            if is_gap { self.sessions.keys().copied().collect() } else { BTreeSet::new() };
         for (_, touch) in entry.touches.values() {
             let touched = touch.principals.iter().map(|(principal, _)| principal).chain(&touch.ended);
             for principal in touched {
@@ -47,7 +48,8 @@ impl<S: Store> Hub<S> {
             let ended = touch.ended.iter().filter_map(|principal| self.by_principal.get(principal)).flatten();
             let origins = touch.changes.iter().map(|change| &change.origin);
             for session in ended.chain(origins) {
-                if let Some(reading) = self.sessions.get_mut(session).and_then(|state| state.reading.as_mut()) {
+                if let Some(reading) = self.sessions.get_mut(session).and_then(|state| state.reading.as_mut())
+                {
                     reading.stale = true;
                 }
             }
@@ -159,9 +161,16 @@ impl<S: Store> Hub<S> {
         let number = self.reading_next;
         self.reading_next += 1;
         let Some(state) = self.sessions.get_mut(&session) else { return };
-        state.reading = Some(Reading { number, claimed, cursor: cursor.clone(), held: held.clone(), stale: false });
+        state.reading =
+            Some(Reading { number, claimed, cursor: cursor.clone(), held: held.clone(), stale: false });
         let principals = state.principals.clone();
-        self.outputs.push_back(Output::Read(ReadRequest { session, reading: number, principals, cursor, held }));
+        self.outputs.push_back(Output::Read(ReadRequest {
+            session,
+            reading: number,
+            principals,
+            cursor,
+            held,
+        }));
     }
 
     pub(super) fn answer(&mut self, session: SessionId, ack: Ack) {

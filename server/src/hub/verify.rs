@@ -140,7 +140,14 @@ impl Folded {
             let held = grants.iter().any(|grant| grant.until_seq.is_none() && grant.principal == *principal);
             if !held {
                 let (principal, access) = (*principal, *access);
-                grants.push(GrantRow { principal, scope, access, from_seq: at, until_seq: None, last_seq: at });
+                grants.push(GrantRow {
+                    principal,
+                    scope,
+                    access,
+                    from_seq: at,
+                    until_seq: None,
+                    last_seq: at,
+                });
             }
         }
     }
@@ -160,7 +167,11 @@ fn fold(lookup: &dyn Lookup, found: &mut Verification) -> Result<Folded, StoreFa
     }
 }
 
-fn compare_ledger(lookup: &dyn Lookup, ledger: &Folded, found: &mut Verification) -> Result<(), StoreFailure> {
+fn compare_ledger(
+    lookup: &dyn Lookup,
+    ledger: &Folded,
+    found: &mut Verification,
+) -> Result<(), StoreFailure> {
     for (id, record) in &ledger.customers {
         found.expect(&lookup.customer(*id)?.as_ref(), &Some(record), || format!("customer {id}: its record"));
     }
@@ -231,7 +242,9 @@ fn rebuild_document(
     found.expect(&row.first_received, &first.received, || format!("document {id}: its receipt"));
     for (change, bytes) in &log {
         let owner = lookup.actor(change.actor)?;
-        found.expect(&owner, &Some((change.device, change.person)), || format!("change {}: its actor", change.hash));
+        found.expect(&owner, &Some((change.device, change.person)), || {
+            format!("change {}: its actor", change.hash)
+        });
         let header = shared::wire::parse(bytes);
         let is_same = header.as_ref().is_ok_and(|header| {
             header.hash == change.hash && header.actor == change.actor && header.seq == change.actor_seq

@@ -59,7 +59,9 @@ pub fn date_at(characters: &[char], start: usize, today: NaiveDate) -> Option<Fo
         return None;
     }
     match characters.get(skip_blanks(characters, after)) {
-        Some('年') if first_digits != 1 => han_date(characters, start, skip_blanks(characters, after) + 1, first, today),
+        Some('年') if first_digits != 1 => {
+            han_date(characters, start, skip_blanks(characters, after) + 1, first, today)
+        }
         Some(&separator @ ('/' | '-' | '.')) if characters.get(after) == Some(&separator) => {
             separated_date(characters, start, after, (first, first_digits), separator, today)
         }
@@ -97,7 +99,8 @@ fn separated_date(
         return None;
     }
     let (third, third_digits, end) = number(characters, after + 1)?;
-    let goes_on = characters.get(end) == Some(&separator) && characters.get(end + 1).is_some_and(char::is_ascii_digit);
+    let goes_on =
+        characters.get(end) == Some(&separator) && characters.get(end + 1).is_some_and(char::is_ascii_digit);
     if goes_on || !matches!(third_digits, 1 | 2 | 4) || (first_digits == 4 && third_digits == 4) {
         return None;
     }
@@ -144,11 +147,14 @@ fn future(day: NaiveDate, today: NaiveDate) -> Option<Doubt> {
 
 /// A number of at most eight digits, the count of its digits and the place after it.
 fn number(characters: &[char], start: usize) -> Option<(u32, usize, usize)> {
-    let digits = characters.get(start..)?.iter().take_while(|character| character.is_ascii_digit()).take(9).count();
+    let digits =
+        characters.get(start..)?.iter().take_while(|character| character.is_ascii_digit()).take(9).count();
     if digits == 0 || digits > 8 {
         return None;
     }
-    let value = characters[start..start + digits].iter().fold(0, |value, digit| value * 10 + digit.to_digit(10).unwrap_or(0));
+    let value = characters[start..start + digits]
+        .iter()
+        .fold(0, |value, digit| value * 10 + digit.to_digit(10).unwrap_or(0));
     Some((value, digits, start + digits))
 }
 
@@ -172,7 +178,12 @@ pub fn split_entries(text: &str, today: NaiveDate) -> Vec<Entry> {
     if starts.len() == 1 && !prefix.is_empty() && prefix.chars().count() <= 12 {
         let (_, _, found) = starts[0];
         let date_text = slice(&raw, starts[0].1, starts[0].1 + found.length);
-        return vec![Entry { day: Some(found.day), date_text, doubt: found.doubt, text: text.trim().to_owned() }];
+        return vec![Entry {
+            day: Some(found.day),
+            date_text,
+            doubt: found.doubt,
+            text: text.trim().to_owned(),
+        }];
     }
     let mut entries = undated(&prefix);
     for (index, &(_, date_start, found)) in starts.iter().enumerate() {
@@ -224,7 +235,9 @@ fn is_boundary(folded: &[char], at: usize) -> bool {
         '\n' | '\r' | '\t' | ';' | '。' | '!' | '|' => true,
         ' ' => {
             let word = folded[..at].iter().rev().find(|character| **character != ' ');
-            !word.is_some_and(|word| "于在到约至从自等前定和与及-~:,，、/期为".contains(*word) || word.is_ascii_digit())
+            !word.is_some_and(|word| {
+                "于在到约至从自等前定和与及-~:,，、/期为".contains(*word) || word.is_ascii_digit()
+            })
         }
         _ => false,
     }
@@ -233,7 +246,8 @@ fn is_boundary(folded: &[char], at: usize) -> bool {
 /// Steps over what may stand before a date: `日期：`, `1、`, `①`, an opening bracket.
 fn mark_end(folded: &[char], start: usize) -> usize {
     let mut at = skip_blanks(folded, start);
-    for label in ["访谈日期", "拜访日期", "访谈时间", "拜访时间", "报价日期", "报价时间", "日期", "时间"] {
+    for label in ["访谈日期", "拜访日期", "访谈时间", "拜访时间", "报价日期", "报价时间", "日期", "时间"]
+    {
         let length = label.chars().count();
         if folded.get(at..at + length).is_some_and(|word| word.iter().copied().eq(label.chars())) {
             at += length;
@@ -269,7 +283,9 @@ fn begins_entry(folded: &[char], after: usize) -> bool {
     let (first, second) = (rest.next(), rest.next());
     match (first, second) {
         (Some('前'), second) => matches!(second, Some('往' | '去' | '台')),
-        (Some('之' | '以'), Some('前' | '后' | '内')) | (Some('左'), Some('右')) | (Some('期'), Some('间' | '限')) => false,
+        (Some('之' | '以'), Some('前' | '后' | '内'))
+        | (Some('左'), Some('右'))
+        | (Some('期'), Some('间' | '限')) => false,
         (Some('止' | '#'), _) => false,
         (Some('-' | '~' | '至' | '到'), Some(second)) => !second.is_ascii_digit(),
         _ => true,
@@ -279,7 +295,12 @@ fn begins_entry(folded: &[char], after: usize) -> bool {
 /// Steps over closing brackets and the mark between a date and its words.
 fn words_start(folded: &[char], start: usize, end: usize) -> usize {
     let mut at = start;
-    while at < end && matches!(folded[at], ' ' | ')' | ']' | '>' | ':' | ',' | '、' | '.' | ';' | '-' | '~' | '\n' | '\r' | '\t') {
+    while at < end
+        && matches!(
+            folded[at],
+            ' ' | ')' | ']' | '>' | ':' | ',' | '、' | '.' | ';' | '-' | '~' | '\n' | '\r' | '\t'
+        )
+    {
         at += 1;
     }
     at
@@ -342,9 +363,23 @@ mod tests {
     #[test]
     fn imp_3_what_is_no_date_stays_in_the_words() {
         for text in [
-            "拜访采购王工", "3月5日拜访", "2009年3月拜访", "29/2/09 拜访", "31/4/09 拜访", "25-26/11/08 拜访", "1850/桶",
-            "46#液压油 200L", "13/13/09", "1/2/3/4", "192.168.1.1", "2009-03-10前要求到货", "2009-3-1~2009-3-5 试用", "0/0/00",
-            "999999999999", "2009-3-5左右再来", "15W/40/30X",
+            "拜访采购王工",
+            "3月5日拜访",
+            "2009年3月拜访",
+            "29/2/09 拜访",
+            "31/4/09 拜访",
+            "25-26/11/08 拜访",
+            "1850/桶",
+            "46#液压油 200L",
+            "13/13/09",
+            "1/2/3/4",
+            "192.168.1.1",
+            "2009-03-10前要求到货",
+            "2009-3-1~2009-3-5 试用",
+            "0/0/00",
+            "999999999999",
+            "2009-3-5左右再来",
+            "15W/40/30X",
         ] {
             assert_eq!(drawn(text), format!("-|{text}"), "{text}");
         }
@@ -360,7 +395,10 @@ mod tests {
             ("25/11/08 拜访王工 4/3/09 送样", "2008-11-25|拜访王工 / 2009-03-04|送样"),
             ("25/11/08 约定于 2009-3-10 送样", "2008-11-25|约定于 2009-3-10 送样"),
             ("25/11/08 拜访；2009-3-10前送样", "2008-11-25|拜访；2009-3-10前送样"),
-            ("老客户介绍，负责人姓陈，第一次见面谈得不错\n4/3/09 送样", "-|老客户介绍，负责人姓陈，第一次见面谈得不错 / 2009-03-04|送样"),
+            (
+                "老客户介绍，负责人姓陈，第一次见面谈得不错\n4/3/09 送样",
+                "-|老客户介绍，负责人姓陈，第一次见面谈得不错 / 2009-03-04|送样",
+            ),
         ];
         for (text, expected) in table {
             assert_eq!(drawn(text), expected, "{text}");

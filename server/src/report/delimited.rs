@@ -38,14 +38,20 @@ pub fn read(bytes: &[u8]) -> Result<Grid, SheetError> {
     }
     let text = decode(bytes)?;
     let delimiter = delimiter(&text);
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(text.as_bytes());
     let mut builder = GridBuilder::default();
     let mut record = csv::StringRecord::new();
     let mut row = 0;
     while reader.read_record(&mut record).map_err(|_| SheetError::NotASheet)? {
         for (column, cell) in (0..).zip(record.iter()) {
-            let text = cell.strip_prefix('=').and_then(|rest| rest.strip_prefix('"')?.strip_suffix('"')).unwrap_or(cell);
+            let text = cell
+                .strip_prefix('=')
+                .and_then(|rest| rest.strip_prefix('"')?.strip_suffix('"'))
+                .unwrap_or(cell);
             builder.put(row, column, text, kind(text))?;
         }
         row += 1;
@@ -55,7 +61,9 @@ pub fn read(bytes: &[u8]) -> Result<Grid, SheetError> {
 
 fn kind(text: &str) -> CellKind {
     let digits = text.trim();
-    let number = !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number = !digits.is_empty()
+        && digits.len() <= 20
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if number { CellKind::Number } else { CellKind::Text }
 }
 
@@ -68,7 +76,9 @@ fn delimiter(text: &str) -> u8 {
         match byte {
             b'"' => quoted = !quoted,
             b'\n' if !quoted => lines += 1,
-            _ if !quoted => counts.iter_mut().filter(|(mark, _)| *mark == byte).for_each(|(_, count)| *count += 1),
+            _ if !quoted => {
+                counts.iter_mut().filter(|(mark, _)| *mark == byte).for_each(|(_, count)| *count += 1)
+            }
             _ => {}
         }
         if lines == 30 {
@@ -94,16 +104,20 @@ mod tests {
 
     #[test]
     fn imp_1_the_same_cells_come_out_of_every_encoding_and_delimiter() {
-        let expected = ["客户名称", "第一次访谈", "对策", "远腾精密机械（台资）", "25/11/08 拜访,\n王工", "送样"];
+        let expected =
+            ["客户名称", "第一次访谈", "对策", "远腾精密机械（台资）", "25/11/08 拜访,\n王工", "送样"];
         assert_eq!(drawn(TEXT.as_bytes()), expected);
         assert_eq!(drawn(format!("\u{FEFF}{TEXT}").as_bytes()), expected);
         assert_eq!(drawn(&GBK.encode(TEXT).0), expected);
-        let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(TEXT.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let utf16: Vec<u8> =
+            [0xFF, 0xFE].into_iter().chain(TEXT.encode_utf16().flat_map(u16::to_le_bytes)).collect();
         assert_eq!(UTF_16LE.decode(&utf16).0, TEXT);
         assert_eq!(drawn(&utf16), expected);
         for delimiter in [";", "\t"] {
-            let other = TEXT.replace("称,", &format!("称{delimiter}")).replace("谈,", &format!("谈{delimiter}"));
-            let other = other.replace("）,", &format!("）{delimiter}")).replace("\",送", &format!("\"{delimiter}送"));
+            let other =
+                TEXT.replace("称,", &format!("称{delimiter}")).replace("谈,", &format!("谈{delimiter}"));
+            let other =
+                other.replace("）,", &format!("）{delimiter}")).replace("\",送", &format!("\"{delimiter}送"));
             assert_eq!(drawn(other.as_bytes()), expected);
         }
     }

@@ -85,7 +85,10 @@ pub(super) fn parse_with(
 fn outside(outside: &mut Vec<(String, CellRemark)>, sheet: &str, row: &GridRow) {
     outside.extend(row.cells.iter().map(|cell| {
         let text = Some(cell.text.clone());
-        (sheet.to_owned(), CellRemark { cell: place(row.row, cell.column), remark: Remark::OutsideTable, text })
+        (
+            sheet.to_owned(),
+            CellRemark { cell: place(row.row, cell.column), remark: Remark::OutsideTable, text },
+        )
     }));
 }
 
@@ -155,7 +158,12 @@ impl Book for PhoneBook<'_> {
         match self.client.query(self.now, &everybody) {
             Answer::Customers(rows) => rows
                 .into_iter()
-                .map(|row| KnownCustomer { id: row.id, name: row.name, short_name: row.short_name, mine: row.owner == me })
+                .map(|row| KnownCustomer {
+                    id: row.id,
+                    name: row.name,
+                    short_name: row.short_name,
+                    mine: row.owner == me,
+                })
                 .collect(),
             _ => Vec::new(),
         }
@@ -166,11 +174,17 @@ impl Book for PhoneBook<'_> {
             return None;
         };
         let named = |records: &Vec<FieldMap>| {
-            let name = |record: &FieldMap| ["name", "product", "type"].iter().find_map(|key| text_of(record.get(*key)));
+            let name = |record: &FieldMap| {
+                ["name", "product", "type"].iter().find_map(|key| text_of(record.get(*key)))
+            };
             records.iter().filter_map(name).map(|name| bare(&name)).collect()
         };
         Some(KnownCard {
-            fields: card.fields.iter().filter_map(|(key, value)| Some((key.clone(), text_of(Some(value))?))).collect(),
+            fields: card
+                .fields
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), text_of(Some(value))?)))
+                .collect(),
             phones: card.phones.into_iter().map(|phone| phone.number).collect(),
             names: card.records.iter().map(|(key, records)| (key.clone(), named(records))).collect(),
         })
@@ -180,7 +194,8 @@ impl Book for PhoneBook<'_> {
         let Answer::Visit(Some(visit)) = self.client.query(self.now, &Query::Visit { id }) else {
             return None;
         };
-        let ids = |records: &Vec<FieldMap>| records.iter().filter_map(|record| text_of(record.get("id"))).collect();
+        let ids =
+            |records: &Vec<FieldMap>| records.iter().filter_map(|record| text_of(record.get("id"))).collect();
         Some(KnownVisit {
             import_key: text_of(visit.fields.get("import_key")),
             voided: visit.entry.marks.iter().any(|mark| mark == "void"),
@@ -341,8 +356,18 @@ pub fn plan_in(book: &mut impl Book, today: NaiveDate, sheet: &Sheet) -> Plan {
     };
     let index = NameIndex::new(book.customers());
     let plan = Plan { report, edits: Vec::new() };
-    let mut planner = Planner { book, today, person, person_name, index, cards: HashMap::new(), rows_of: HashMap::new(), plan };
-    planner.plan.report.outside = sheet.outside.iter().map(|(name, note)| NoteReport::new(name, note.clone())).collect();
+    let mut planner = Planner {
+        book,
+        today,
+        person,
+        person_name,
+        index,
+        cards: HashMap::new(),
+        rows_of: HashMap::new(),
+        plan,
+    };
+    planner.plan.report.outside =
+        sheet.outside.iter().map(|(name, note)| NoteReport::new(name, note.clone())).collect();
     for (ordinal, table) in sheet.tables.iter().enumerate() {
         planner.plan_table(ordinal, table);
     }
@@ -355,7 +380,10 @@ pub fn plan_in(book: &mut impl Book, today: NaiveDate, sheet: &Sheet) -> Plan {
 ///
 /// # Errors
 /// What `make` fails with, apart from refusals.
-pub fn apply<T, E>(plan: Plan, mut make: impl FnMut(Edit) -> Result<Result<T, Refusal>, E>) -> Result<Report, E> {
+pub fn apply<T, E>(
+    plan: Plan,
+    mut make: impl FnMut(Edit) -> Result<Result<T, Refusal>, E>,
+) -> Result<Report, E> {
     let Plan { mut report, edits } = plan;
     report.dry_run = false;
     let mut without_card: BTreeSet<DocId> = BTreeSet::new();
@@ -385,8 +413,12 @@ impl RowReport {
         self.status = RowStatus::Problem;
         // Counts say what was made; of a row with a refusal the notes say more.
         let about = refusal.about.as_deref().map(|about| format!(" ({about})")).unwrap_or_default();
-        let remark = Remark::Refused { zh: format!("{}{about}", refusal.rule.zh()), en: format!("{}{about}", refusal.rule.en()) };
-        self.notes.push(NoteReport::new("", CellRemark { cell: format!("{}", self.row), remark, text: None }));
+        let remark = Remark::Refused {
+            zh: format!("{}{about}", refusal.rule.zh()),
+            en: format!("{}{about}", refusal.rule.en()),
+        };
+        self.notes
+            .push(NoteReport::new("", CellRemark { cell: format!("{}", self.row), remark, text: None }));
     }
 }
 
@@ -395,7 +427,8 @@ impl Report {
     pub fn lines(&self) -> String {
         use std::fmt::Write;
         let mut lines = String::new();
-        let mut say = |line: std::fmt::Arguments| writeln!(lines, "{line}").expect("writing to a text cannot fail");
+        let mut say =
+            |line: std::fmt::Arguments| writeln!(lines, "{line}").expect("writing to a text cannot fail");
         for row in &self.rows {
             let status = match row.status {
                 RowStatus::New => "新增",
@@ -404,15 +437,21 @@ impl Report {
                 RowStatus::Problem => "问题",
             };
             let (sheet, new, updated) = (&row.sheet, row.visits_new, row.visits_updated);
-            say(format_args!("{sheet} {} {status} {}：{new} 条新记录，{updated} 条更新，{} 条报价", row.row, row.customer, row.quotes));
+            say(format_args!(
+                "{sheet} {} {status} {}：{new} 条新记录，{updated} 条更新，{} 条报价",
+                row.row, row.customer, row.quotes
+            ));
             for note in row.notes.iter().filter(|note| note.remark != Remark::QuoteSource) {
-                let text = note.text.as_deref().map(|text| format!("：{}", excerpt(text))).unwrap_or_default();
+                let text =
+                    note.text.as_deref().map(|text| format!("：{}", excerpt(text))).unwrap_or_default();
                 say(format_args!("    {} {}{text}", note.cell, note.zh));
             }
         }
         let Totals { rows_new, rows_updated, rows_unchanged, rows_problem, .. } = self.totals;
         let dry = if self.dry_run { "（试运行，未写入）" } else { "" };
-        say(format_args!("新增 {rows_new} 更新 {rows_updated} 无变化 {rows_unchanged} 问题 {rows_problem}{dry}"));
+        say(format_args!(
+            "新增 {rows_new} 更新 {rows_updated} 无变化 {rows_unchanged} 问题 {rows_problem}{dry}"
+        ));
         lines
     }
 
@@ -450,7 +489,8 @@ enum Match {
 
 impl NameIndex {
     fn new(customers: Vec<KnownCustomer>) -> Self {
-        let (mut exact, mut loose) = (HashMap::<String, Vec<usize>>::new(), HashMap::<String, Vec<usize>>::new());
+        let (mut exact, mut loose) =
+            (HashMap::<String, Vec<usize>>::new(), HashMap::<String, Vec<usize>>::new());
         for (index, customer) in customers.iter().enumerate() {
             for name in [Some(&customer.name), customer.short_name.as_ref()].into_iter().flatten() {
                 let name = bare(name);
@@ -485,11 +525,14 @@ impl NameIndex {
 
     fn choose(&self, candidates: &[usize], own: DocId) -> Option<DocId> {
         let ids = |test: &dyn Fn(&KnownCustomer) -> bool| {
-            let fit = candidates.iter().map(|index| &self.customers[*index]).filter(|customer| test(customer));
+            let fit =
+                candidates.iter().map(|index| &self.customers[*index]).filter(|customer| test(customer));
             let ids: Vec<DocId> = fit.map(|customer| customer.id).collect();
             if let [one] = ids.as_slice() { Some(*one) } else { None }
         };
-        ids(&|customer| customer.id == own).or_else(|| ids(&|_| true)).or_else(|| ids(&|customer| customer.mine))
+        ids(&|customer| customer.id == own)
+            .or_else(|| ids(&|_| true))
+            .or_else(|| ids(&|customer| customer.mine))
     }
 }
 
@@ -527,12 +570,18 @@ impl<B: Book> Planner<'_, B> {
         }));
         for row in grid.rows.iter().skip_while(|row| row.row <= header.last_row) {
             let own = row.cell(header.name_column).map(|cell| cell.text.as_str());
-            let merged = || grid.merged_into(row.row, header.name_column).filter(|first| first.0 > header.last_row);
-            let name = own.or_else(|| merged().and_then(|(row, column)| grid.cell(row, column)).map(|cell| cell.text.as_str()));
+            let merged =
+                || grid.merged_into(row.row, header.name_column).filter(|first| first.0 > header.last_row);
+            let name = own.or_else(|| {
+                merged().and_then(|(row, column)| grid.cell(row, column)).map(|cell| cell.text.as_str())
+            });
             if is_outside(header, row, name) {
                 let mut notes = Vec::new();
                 outside(&mut notes, &grid.name, row);
-                self.plan.report.outside.extend(notes.into_iter().map(|(sheet, note)| NoteReport::new(&sheet, note)));
+                self.plan
+                    .report
+                    .outside
+                    .extend(notes.into_iter().map(|(sheet, note)| NoteReport::new(&sheet, note)));
                 continue;
             }
             self.plan_row(ordinal, table, row, name);
@@ -554,13 +603,18 @@ impl<B: Book> Planner<'_, B> {
         let nth = *occurrence;
         *occurrence += 1;
         let own = derived(self.person, &["customer", &bare_name]);
-        let matched = if self.cards.contains_key(&own) { Match::One(own) } else { self.index.find(&draft.name, own) };
+        let matched =
+            if self.cards.contains_key(&own) { Match::One(own) } else { self.index.find(&draft.name, own) };
         let mut notes = Vec::new();
         let customer = match matched {
             Match::Many => return self.problem(table, row, name_cell, Remark::NameAmbiguous),
             Match::One(id) => Some(id),
             Match::Loosely(id, name) => {
-                notes.push(CellRemark { cell: name_cell.clone(), remark: Remark::MatchedLoosely { name }, text: None });
+                notes.push(CellRemark {
+                    cell: name_cell.clone(),
+                    remark: Remark::MatchedLoosely { name },
+                    text: None,
+                });
                 Some(id)
             }
             Match::None => None,
@@ -605,7 +659,10 @@ impl<B: Book> Planner<'_, B> {
         let mut notes = vec![NoteReport::new("", CellRemark { cell, remark, text: None })];
         notes.extend(row.cells.iter().map(|cell| {
             let text = Some(cell.text.clone());
-            NoteReport::new("", CellRemark { cell: place(row.row, cell.column), remark: Remark::OutsideTable, text })
+            NoteReport::new(
+                "",
+                CellRemark { cell: place(row.row, cell.column), remark: Remark::OutsideTable, text },
+            )
         }));
         let name = row.cell(table.header.name_column).map(|cell| cell.text.clone()).unwrap_or_default();
         self.plan.report.rows.push(RowReport {
@@ -625,7 +682,14 @@ impl<B: Book> Planner<'_, B> {
     }
 
     /// Fills what a card lacks and never overwrites what it says.
-    fn plan_card(&mut self, index: usize, customer: Option<DocId>, own: DocId, draft: &RowDraft, notes: &mut Vec<CellRemark>) {
+    fn plan_card(
+        &mut self,
+        index: usize,
+        customer: Option<DocId>,
+        own: DocId,
+        draft: &RowDraft,
+        notes: &mut Vec<CellRemark>,
+    ) {
         let id = customer.unwrap_or(own);
         let mut card = match (self.cards.remove(&id), customer) {
             (Some(card), _) => card,
@@ -655,9 +719,14 @@ impl<B: Book> Planner<'_, B> {
         let products: Vec<(&str, Option<&str>)> =
             draft.consumption.iter().map(|(product, amount)| (product.as_str(), amount.as_deref())).collect();
         add_records(&mut patch, &mut card, "consumption", "product", &products, Some("amount"), notes);
-        let plain = |names: &'_ [String]| names.iter().map(|name| (name.clone(), None::<String>)).collect::<Vec<_>>();
-        for (records, key, names) in [("equipment", "type", plain(&draft.equipment)), ("competitors", "name", plain(&draft.competitors))] {
-            let names: Vec<(&str, Option<&str>)> = names.iter().map(|(name, _)| (name.as_str(), None)).collect();
+        let plain =
+            |names: &'_ [String]| names.iter().map(|name| (name.clone(), None::<String>)).collect::<Vec<_>>();
+        for (records, key, names) in [
+            ("equipment", "type", plain(&draft.equipment)),
+            ("competitors", "name", plain(&draft.competitors)),
+        ] {
+            let names: Vec<(&str, Option<&str>)> =
+                names.iter().map(|(name, _)| (name.as_str(), None)).collect();
             add_records(&mut patch, &mut card, records, key, &names, None, notes);
         }
         add_remarks(&mut patch, &mut card, &draft.remarks, notes);
@@ -669,7 +738,10 @@ impl<B: Book> Planner<'_, B> {
         self.cards.insert(id, card);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one visit of one row, and the row's two lists to write into")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one visit of one row, and the row's two lists to write into"
+    )]
     fn plan_visit(
         &mut self,
         index: usize,
@@ -681,7 +753,8 @@ impl<B: Book> Planner<'_, B> {
         notes: &mut Vec<CellRemark>,
     ) {
         let id = derived(self.person, &["visit", scope, &visit.slot]);
-        let mut fields = visit_fields(visit, row.rep.as_deref().filter(|rep| bare(rep) != bare(&self.person_name)));
+        let mut fields =
+            visit_fields(visit, row.rep.as_deref().filter(|rep| bare(rep) != bare(&self.person_name)));
         let key = fingerprint(&fields);
         let note = visit.notes.join("；");
         if !note.is_empty() {
@@ -697,7 +770,11 @@ impl<B: Book> Planner<'_, B> {
             Some(known) if known.import_key.as_deref() == Some(key.as_str()) => report.visits_unchanged += 1,
             Some(known) if known.voided => {
                 report.visits_unchanged += 1;
-                notes.push(CellRemark { cell: visit.cell.clone(), remark: Remark::VisitVoided, text: Some(visit.record.clone()) });
+                notes.push(CellRemark {
+                    cell: visit.cell.clone(),
+                    remark: Remark::VisitVoided,
+                    text: Some(visit.record.clone()),
+                });
             }
             Some(known) => {
                 report.visits_updated += 1;
@@ -708,7 +785,14 @@ impl<B: Book> Planner<'_, B> {
     }
 
     /// Where an earlier import made more entries of a cell than it holds now, says so.
-    fn note_left_entries(&mut self, scope: &str, header: &Header, row: &GridRow, draft: &RowDraft, notes: &mut Vec<CellRemark>) {
+    fn note_left_entries(
+        &mut self,
+        scope: &str,
+        header: &Header,
+        row: &GridRow,
+        draft: &RowDraft,
+        notes: &mut Vec<CellRemark>,
+    ) {
         let mut counts: BTreeMap<String, (usize, String)> = BTreeMap::new();
         let (mut visits, mut before) = (0, None);
         for column in &header.columns {
@@ -776,7 +860,8 @@ fn visit_fields(visit: &VisitDraft, rep: Option<&str>) -> Patch {
         let record = format!("quotes/{}", record_id(&["quotes", slot]));
         put(&format!("{record}/price_fen"), Value::Int(quote.price_fen));
         put(&format!("{record}/position"), Value::Int(position as i64));
-        let words = [("product", Some(&quote.product)), ("pack", quote.pack.as_ref()), ("unit", quote.unit.as_ref())];
+        let words =
+            [("product", Some(&quote.product)), ("pack", quote.pack.as_ref()), ("unit", quote.unit.as_ref())];
         for (key, word) in words {
             if let Some(word) = word.filter(|word| !word.is_empty()) {
                 put(&format!("{record}/{key}"), word.as_str().into());
@@ -806,7 +891,8 @@ fn remove_stale_records(fields: &mut Patch, known: &KnownVisit) {
     for (key, ids) in &known.records {
         for id in ids.iter().filter(|id| is_imported_record(id)) {
             let record = format!("{key}/{id}");
-            if fields.keys().any(|path| path.strip_prefix(&record).is_some_and(|rest| rest.starts_with('/'))) {
+            if fields.keys().any(|path| path.strip_prefix(&record).is_some_and(|rest| rest.starts_with('/')))
+            {
                 for part in ["product", "pack", "unit"].iter().filter(|_| key == "quotes") {
                     fields.entry(format!("{record}/{part}")).or_insert(Value::Null);
                 }
@@ -890,7 +976,11 @@ fn add_contacts(patch: &mut Patch, card: &mut KnownCard, draft: &RowDraft, notes
 
 /// The card has a record of this name, which is left as it is.
 fn already_there(name: &str, text: &str) -> CellRemark {
-    CellRemark { cell: String::new(), remark: Remark::CardDiffers { present: excerpt(name) }, text: Some(text.to_owned()) }
+    CellRemark {
+        cell: String::new(),
+        remark: Remark::CardDiffers { present: excerpt(name) },
+        text: Some(text.to_owned()),
+    }
 }
 
 fn add_records(
@@ -927,13 +1017,21 @@ fn add_remarks(patch: &mut Patch, card: &mut KnownCard, lines: &[String], notes:
         }
         let joined = if text.is_empty() { line.clone() } else { format!("{text}\n{line}") };
         if joined.chars().count() > shared::limits::TEXT_CHARS_MAX {
-            notes.push(CellRemark { cell: String::new(), remark: Remark::TextContinued, text: Some(line.clone()) });
+            notes.push(CellRemark {
+                cell: String::new(),
+                remark: Remark::TextContinued,
+                text: Some(line.clone()),
+            });
         } else {
             text = joined;
         }
     }
     if text != present {
-        let value = if present.is_empty() { Value::Str(text.clone()) } else { Value::Text { base: present, text: text.clone() } };
+        let value = if present.is_empty() {
+            Value::Str(text.clone())
+        } else {
+            Value::Text { base: present, text: text.clone() }
+        };
         patch.insert("remarks".to_owned(), value);
         card.fields.insert("remarks".to_owned(), text);
     }

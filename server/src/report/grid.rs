@@ -218,7 +218,9 @@ impl SheetError {
         match self {
             SheetError::FileTooLarge => "文件超过 16 MB，请分成几个文件再导入。".to_owned(),
             SheetError::Empty => "文件是空的。".to_owned(),
-            SheetError::OldOrProtected => "这是旧版 .xls 或带密码的文件，请在 Excel 中取消密码、另存为 .xlsx 后再导入。".to_owned(),
+            SheetError::OldOrProtected => {
+                "这是旧版 .xls 或带密码的文件，请在 Excel 中取消密码、另存为 .xlsx 后再导入。".to_owned()
+            }
             SheetError::NotASheet => "这不是表格文件（.xlsx 或 .csv）。".to_owned(),
             SheetError::Damaged => "表格文件已损坏，无法读取。".to_owned(),
             SheetError::InflatesTooMuch => "表格展开后过大，没有导入。".to_owned(),
@@ -234,19 +236,29 @@ impl SheetError {
     /// One sentence for a person, in English.
     pub fn en(&self) -> String {
         match self {
-            SheetError::FileTooLarge => "The file is larger than 16 MB; split it and import the parts.".to_owned(),
+            SheetError::FileTooLarge => {
+                "The file is larger than 16 MB; split it and import the parts.".to_owned()
+            }
             SheetError::Empty => "The file is empty.".to_owned(),
             SheetError::OldOrProtected => {
                 "This is an old .xls file or has a password; remove it and save as .xlsx.".to_owned()
             }
             SheetError::NotASheet => "This is no sheet (.xlsx or .csv).".to_owned(),
             SheetError::Damaged => "The sheet file is damaged and cannot be read.".to_owned(),
-            SheetError::InflatesTooMuch => "The sheet inflates to more than is allowed; nothing was imported.".to_owned(),
+            SheetError::InflatesTooMuch => {
+                "The sheet inflates to more than is allowed; nothing was imported.".to_owned()
+            }
             SheetError::TooManyCells => "The sheet holds too much; split it and import the parts.".to_owned(),
-            SheetError::CellTooFar { cell } => format!("Cell {cell} lies too far outside the sheet; delete it first."),
+            SheetError::CellTooFar { cell } => {
+                format!("Cell {cell} lies too far outside the sheet; delete it first.")
+            }
             SheetError::TextTooLong { cell } => format!("The text in cell {cell} is too long."),
-            SheetError::NoHeader => "No header row found: one cell must say 客户名称 (customer name).".to_owned(),
-            SheetError::ReaderEnded => "Reading the sheet took too much time or memory and was stopped.".to_owned(),
+            SheetError::NoHeader => {
+                "No header row found: one cell must say 客户名称 (customer name).".to_owned()
+            }
+            SheetError::ReaderEnded => {
+                "Reading the sheet took too much time or memory and was stopped.".to_owned()
+            }
             SheetError::ReaderNotStarted => "The sheet reader could not be started.".to_owned(),
         }
     }
@@ -272,6 +284,9 @@ mod tests {
         assert_eq!(far, Err(SheetError::CellTooFar { cell: "XFD1048576".to_owned() }));
         assert_eq!(builder.put(1_048_575, 16_383, " \n", CellKind::Text), Ok(()));
         let long = "长".repeat(CELL_CHARS_MAX + 1);
-        assert_eq!(builder.put(0, 0, &long, CellKind::Text), Err(SheetError::TextTooLong { cell: "A1".to_owned() }));
+        assert_eq!(
+            builder.put(0, 0, &long, CellKind::Text),
+            Err(SheetError::TextTooLong { cell: "A1".to_owned() })
+        );
     }
 }

@@ -93,14 +93,22 @@ const ROWS_ABOVE_MAX: usize = 40;
 pub fn find(grid: &Grid) -> Option<Header> {
     let candidates = grid.rows.iter().take(ROWS_ABOVE_MAX).enumerate();
     let scored = candidates.filter_map(|(index, row)| Some((index, name_column(row)?, known(row))));
-    let (index, name_column, _) = scored.filter(|(_, _, known)| *known >= 2).max_by_key(|(index, _, known)| (*known, usize::MAX - index))?;
+    let (index, name_column, _) = scored
+        .filter(|(_, _, known)| *known >= 2)
+        .max_by_key(|(index, _, known)| (*known, usize::MAX - index))?;
     let name_row = &grid.rows[index];
-    let above = index.checked_sub(1).map(|above| &grid.rows[above]).filter(|above| groups_columns(above, name_row));
+    let above =
+        index.checked_sub(1).map(|above| &grid.rows[above]).filter(|above| groups_columns(above, name_row));
     let below = grid.rows.get(index + 1).filter(|below| continues_header(grid, below, name_row, name_column));
     let rows: Vec<&GridRow> = above.into_iter().chain([name_row]).chain(below).collect();
     let (first_row, last_row) = (rows[0].row, rows[rows.len() - 1].row);
     let mut used: Vec<u32> = rows.iter().flat_map(|row| row.cells.iter().map(|cell| cell.column)).collect();
-    used.extend(grid.rows.iter().skip_while(|row| row.row <= last_row).flat_map(|row| row.cells.iter().map(|cell| cell.column)));
+    used.extend(
+        grid.rows
+            .iter()
+            .skip_while(|row| row.row <= last_row)
+            .flat_map(|row| row.cells.iter().map(|cell| cell.column)),
+    );
     used.sort_unstable();
     used.dedup();
     let mut columns: Vec<Column> = used.into_iter().map(|column| describe(grid, &rows, column)).collect();
@@ -130,8 +138,14 @@ fn continues_header(grid: &Grid, below: &GridRow, name_row: &GridRow, name_colum
         return false;
     }
     let merged = grid.merged_into(below.row, name_column) == Some((name_row.row, name_column));
-    let words = below.cells.iter().filter(|cell| classify(&cell.text) != Role::Unknown || is_part_word(&cell.text)).count();
-    words > 0 && (merged || words * 2 > below.cells.len()) && below.cells.iter().all(|cell| cell.text.chars().count() <= 20)
+    let words = below
+        .cells
+        .iter()
+        .filter(|cell| classify(&cell.text) != Role::Unknown || is_part_word(&cell.text))
+        .count();
+    words > 0
+        && (merged || words * 2 > below.cells.len())
+        && below.cells.iter().all(|cell| cell.text.chars().count() <= 20)
 }
 
 /// The header's words over one column, merged cells included, and what they mean together.
@@ -159,7 +173,10 @@ fn together(group: Role, part: &str) -> Role {
         (_, Role::Countermeasure) => Role::Countermeasure,
         (Role::Visit(..), _) if is_date_word(part) => Role::VisitDate,
         (Role::Visit(..), Role::Unknown | Role::Remarks | Role::Visit(None, _)) => group,
-        (Role::Quote(_), Role::Unknown | Role::Product | Role::Quote(None) | Role::Consumption | Role::Remarks) => group,
+        (
+            Role::Quote(_),
+            Role::Unknown | Role::Product | Role::Quote(None) | Role::Consumption | Role::Remarks,
+        ) => group,
         (_, Role::Unknown) => group,
         _ => own,
     }
@@ -167,7 +184,8 @@ fn together(group: Role, part: &str) -> Role {
 
 fn is_part_word(text: &str) -> bool {
     let word = bare(text);
-    is_date_word(text) || ["内容", "情况", "记录", "结果", "包装", "规格", "数量", "单价", "品名"].contains(&word.as_str())
+    is_date_word(text)
+        || ["内容", "情况", "记录", "结果", "包装", "规格", "数量", "单价", "品名"].contains(&word.as_str())
 }
 
 fn is_date_word(text: &str) -> bool {
@@ -177,7 +195,9 @@ fn is_date_word(text: &str) -> bool {
 
 /// Only one column names the customer; another that could is words like any other.
 fn keep_one_name(columns: &mut [Column], name_column: u32) {
-    for column in columns.iter_mut().filter(|column| column.role == Role::Name && column.column != name_column) {
+    for column in
+        columns.iter_mut().filter(|column| column.role == Role::Name && column.column != name_column)
+    {
         column.role = Role::Unknown;
     }
 }
@@ -204,16 +224,46 @@ impl Column {
 }
 
 const NAME_BEGINNINGS: [&str; 14] = [
-    "客户名", "单位名称", "公司名称", "企业名称", "工厂名称", "厂家名称", "厂商名称", "客户全称", "公司全称", "客户单位", "客户公司",
-    "customername", "companyname", "客户姓名",
+    "客户名",
+    "单位名称",
+    "公司名称",
+    "企业名称",
+    "工厂名称",
+    "厂家名称",
+    "厂商名称",
+    "客户全称",
+    "公司全称",
+    "客户单位",
+    "客户公司",
+    "customername",
+    "companyname",
+    "客户姓名",
 ];
-const NAME_WORDS: [&str; 10] = ["客户", "名称", "公司", "单位", "厂名", "厂家", "企业", "工厂", "customer", "company"];
+const NAME_WORDS: [&str; 10] =
+    ["客户", "名称", "公司", "单位", "厂名", "厂家", "企业", "工厂", "customer", "company"];
 
 /// Words of other columns: whole or as a part, in order of precedence.
 const WORDS: [(Role, &[&str]); 20] = [
     (Role::Countermeasure, &["对策", "措施", "应对", "对应方案", "解决方案", "解决办法", "countermeasure"]),
-    (Role::Contact, &["联系人", "受访人", "被访人", "访谈对象", "拜访对象", "接洽人", "洽谈人", "负责人", "contact"]),
-    (Role::Rep, &["业务员", "业务代表", "跟单员", "跟进人", "拜访人", "访谈人", "访问人", "销售员", "经办", "salesrep"]),
+    (
+        Role::Contact,
+        &["联系人", "受访人", "被访人", "访谈对象", "拜访对象", "接洽人", "洽谈人", "负责人", "contact"],
+    ),
+    (
+        Role::Rep,
+        &[
+            "业务员",
+            "业务代表",
+            "跟单员",
+            "跟进人",
+            "拜访人",
+            "访谈人",
+            "访问人",
+            "销售员",
+            "经办",
+            "salesrep",
+        ],
+    ),
     (Role::Phone, &["联系电话", "联系方式", "手机", "电话", "固话", "phone", "tel", "mobile"]),
     (Role::Address, &["地址", "厂址", "address"]),
     (Role::CreditCode, &["信用代码", "税号"]),
@@ -234,7 +284,8 @@ const WORDS: [(Role, &[&str]); 20] = [
 ];
 
 const VISIT_WORDS: [&str; 17] = [
-    "访谈", "访淡", "访问", "拜访", "走访", "回访", "来访", "初访", "面谈", "洽谈", "约谈", "跟进", "跟踪", "沟通", "交流", "visit", "访",
+    "访谈", "访淡", "访问", "拜访", "走访", "回访", "来访", "初访", "面谈", "洽谈", "约谈", "跟进", "跟踪",
+    "沟通", "交流", "visit", "访",
 ];
 
 /// What one header cell means.
@@ -247,22 +298,30 @@ pub fn classify(text: &str) -> Role {
     if ["序号", "编号", "no", "项次", "序", "客户编号"].contains(&word.as_str()) {
         return Role::Number;
     }
-    if NAME_WORDS.contains(&word.as_str()) || (length <= 14 && NAME_BEGINNINGS.iter().any(|name| word.starts_with(name))) {
+    if NAME_WORDS.contains(&word.as_str())
+        || (length <= 14 && NAME_BEGINNINGS.iter().any(|name| word.starts_with(name)))
+    {
         return Role::Name;
     }
     let number = ordinal(&word);
-    if ["下次", "下一次", "计划", "预定", "预约", "最近", "最后", "上次", "次数", "频率", "频次"].iter().any(|other| word.contains(other)) {
+    if ["下次", "下一次", "计划", "预定", "预约", "最近", "最后", "上次", "次数", "频率", "频次"]
+        .iter()
+        .any(|other| word.contains(other))
+    {
         return Role::Unknown;
     }
     if word.contains("对策") {
         return Role::Countermeasure;
     }
     let quote = ["报价", "报介", "quote", "quotation"].iter().any(|quote| word.contains(quote));
-    if quote || (number.is_some() && (word.ends_with("次报") || word.ends_with("价格") || word.ends_with("单价"))) {
+    if quote
+        || (number.is_some() && (word.ends_with("次报") || word.ends_with("价格") || word.ends_with("单价")))
+    {
         return if is_date_word(text) { Role::Unknown } else { Role::Quote(number) };
     }
     if number.is_none()
-        && let Some((role, _)) = WORDS.iter().find(|(_, words)| words.iter().any(|known| word.contains(known)))
+        && let Some((role, _)) =
+            WORDS.iter().find(|(_, words)| words.iter().any(|known| word.contains(known)))
     {
         return *role;
     }
@@ -270,21 +329,35 @@ pub fn classify(text: &str) -> Role {
     if visit && is_date_word(text) {
         return Role::VisitDate;
     }
-    let by_number = number.is_some() && (word.starts_with('第') || word.contains('次')) && is_visit_like(&word);
+    let by_number =
+        number.is_some() && (word.starts_with('第') || word.contains('次')) && is_visit_like(&word);
     if visit || by_number {
         return Role::Visit(number, visit_kind(&word));
     }
-    WORDS.iter().find(|(_, words)| words.iter().any(|known| word.contains(known))).map_or(Role::Unknown, |(role, _)| *role)
+    WORDS
+        .iter()
+        .find(|(_, words)| words.iter().any(|known| word.contains(known)))
+        .map_or(Role::Unknown, |(role, _)| *role)
 }
 
 /// Whether a word with a number reads like a cut or mistyped 第N次访谈, or another way to be in touch.
 fn is_visit_like(word: &str) -> bool {
-    word.ends_with('次') || word.ends_with('谈') || visit_kind(word).is_some() || word.ends_with("内容") || word.ends_with("记录")
+    word.ends_with('次')
+        || word.ends_with('谈')
+        || visit_kind(word).is_some()
+        || word.ends_with("内容")
+        || word.ends_with("记录")
 }
 
 fn visit_kind(word: &str) -> Option<&'static str> {
     let kinds = [
-        ("电话", "电话"), ("微信", "微信"), ("送样", "送样"), ("试样", "送样"), ("样品", "送样"), ("来访", "来访"), ("寄资料", "寄资料"),
+        ("电话", "电话"),
+        ("微信", "微信"),
+        ("送样", "送样"),
+        ("试样", "送样"),
+        ("样品", "送样"),
+        ("来访", "来访"),
+        ("寄资料", "寄资料"),
         ("上门", "上门"),
     ];
     kinds.iter().find(|(part, _)| word.contains(part)).map(|(_, kind)| *kind)
@@ -297,7 +370,8 @@ pub fn ordinal(word: &str) -> Option<u32> {
     if characters.first() == Some(&'初') || characters.first() == Some(&'首') {
         return Some(1);
     }
-    let numeral = |character: &char| character.is_ascii_digit() || "一二两三四五六七八九十".contains(*character);
+    let numeral =
+        |character: &char| character.is_ascii_digit() || "一二两三四五六七八九十".contains(*character);
     let runs = || {
         let mut from = 0;
         std::iter::from_fn(move || {
@@ -311,7 +385,8 @@ pub fn ordinal(word: &str) -> Option<u32> {
     };
     let runs = runs();
     let marked = runs.iter().find(|(before, _, after)| *before == Some('第') || *after == Some('次'));
-    let last = || runs.iter().find(|(_, digits, after)| after.is_none() && digits.iter().all(char::is_ascii_digit));
+    let last =
+        || runs.iter().find(|(_, digits, after)| after.is_none() && digits.iter().all(char::is_ascii_digit));
     let (_, digits, _) = marked.or_else(last)?;
     numeral_value(digits).filter(|number| (1..=99).contains(number))
 }
@@ -342,18 +417,49 @@ mod tests {
     #[test]
     fn imp_5_a_header_is_known_by_its_synonyms_and_through_its_typing_errors() {
         let table = [
-            ("客户名称", Role::Name), ("客户名称（资本性质）", Role::Name), ("客 户", Role::Name), ("单位名称", Role::Name),
-            ("序号", Role::Number), ("联系人", Role::Contact), ("联系电话", Role::Phone), ("地址", Role::Address), ("区域", Role::District),
-            ("业务员", Role::Rep), ("月用量", Role::Consumption), ("使用产品", Role::Product), ("企业性质", Role::Capital),
-            ("对策", Role::Countermeasure), ("对 策", Role::Countermeasure), ("对策1", Role::Countermeasure), ("跟进措施", Role::Countermeasure),
-            ("第一次访谈", Role::Visit(Some(1), None)), ("第二访谈", Role::Visit(Some(2), None)), ("第三次访…", Role::Visit(Some(3), None)),
-            ("第1次访谈", Role::Visit(Some(1), None)), ("第１次访谈", Role::Visit(Some(1), None)), ("访谈1", Role::Visit(Some(1), None)),
-            ("访谈", Role::Visit(None, None)), ("初访", Role::Visit(Some(1), None)), ("第四次访淡", Role::Visit(Some(4), None)),
-            ("第五次", Role::Visit(Some(5), None)), ("第十二次访谈", Role::Visit(Some(12), None)), ("第二次拜访内容", Role::Visit(Some(2), None)),
-            ("第二次电话", Role::Visit(Some(2), Some("电话"))), ("第一次送样", Role::Visit(Some(1), Some("送样"))),
-            ("第一次报价", Role::Quote(Some(1))), ("1次报价", Role::Quote(Some(1))), ("报价", Role::Quote(None)), ("报价2", Role::Quote(Some(2))),
-            ("第二次报", Role::Quote(Some(2))), ("下次拜访时间", Role::Unknown), ("拜访次数", Role::Unknown), ("拜访人", Role::Rep),
-            ("首次拜访时间", Role::VisitDate), ("付款方式", Role::Unknown), ("", Role::Unknown), ("备注", Role::Remarks),
+            ("客户名称", Role::Name),
+            ("客户名称（资本性质）", Role::Name),
+            ("客 户", Role::Name),
+            ("单位名称", Role::Name),
+            ("序号", Role::Number),
+            ("联系人", Role::Contact),
+            ("联系电话", Role::Phone),
+            ("地址", Role::Address),
+            ("区域", Role::District),
+            ("业务员", Role::Rep),
+            ("月用量", Role::Consumption),
+            ("使用产品", Role::Product),
+            ("企业性质", Role::Capital),
+            ("对策", Role::Countermeasure),
+            ("对 策", Role::Countermeasure),
+            ("对策1", Role::Countermeasure),
+            ("跟进措施", Role::Countermeasure),
+            ("第一次访谈", Role::Visit(Some(1), None)),
+            ("第二访谈", Role::Visit(Some(2), None)),
+            ("第三次访…", Role::Visit(Some(3), None)),
+            ("第1次访谈", Role::Visit(Some(1), None)),
+            ("第１次访谈", Role::Visit(Some(1), None)),
+            ("访谈1", Role::Visit(Some(1), None)),
+            ("访谈", Role::Visit(None, None)),
+            ("初访", Role::Visit(Some(1), None)),
+            ("第四次访淡", Role::Visit(Some(4), None)),
+            ("第五次", Role::Visit(Some(5), None)),
+            ("第十二次访谈", Role::Visit(Some(12), None)),
+            ("第二次拜访内容", Role::Visit(Some(2), None)),
+            ("第二次电话", Role::Visit(Some(2), Some("电话"))),
+            ("第一次送样", Role::Visit(Some(1), Some("送样"))),
+            ("第一次报价", Role::Quote(Some(1))),
+            ("1次报价", Role::Quote(Some(1))),
+            ("报价", Role::Quote(None)),
+            ("报价2", Role::Quote(Some(2))),
+            ("第二次报", Role::Quote(Some(2))),
+            ("下次拜访时间", Role::Unknown),
+            ("拜访次数", Role::Unknown),
+            ("拜访人", Role::Rep),
+            ("首次拜访时间", Role::VisitDate),
+            ("付款方式", Role::Unknown),
+            ("", Role::Unknown),
+            ("备注", Role::Remarks),
         ];
         for (header, role) in table {
             assert_eq!(classify(header), role, "{header}");
@@ -392,12 +498,22 @@ mod tests {
         let roles: Vec<Role> = header.columns.iter().map(|column| column.role).collect();
         let visit = Role::Visit(Some(1), None);
         let quote = Role::Quote(Some(1));
-        assert_eq!(roles, [Role::Number, Role::Name, Role::VisitDate, visit, Role::Countermeasure, quote, quote]);
+        assert_eq!(
+            roles,
+            [Role::Number, Role::Name, Role::VisitDate, visit, Role::Countermeasure, quote, quote]
+        );
     }
 
     #[test]
     fn imp_5_the_first_customer_is_not_taken_for_a_header() {
-        let sheet = grid(&[&["客户名称", "第一次访谈", "对策"], &["", "第一次访谈", "谈得不错"], &["远腾", "拜访", "送样"]], vec![]);
+        let sheet = grid(
+            &[
+                &["客户名称", "第一次访谈", "对策"],
+                &["", "第一次访谈", "谈得不错"],
+                &["远腾", "拜访", "送样"],
+            ],
+            vec![],
+        );
         assert_eq!(find(&sheet).map(|header| header.last_row), Some(0));
         let sheet = grid(&[&["客户名称", "第一次访谈", "对策"], &["远腾", "拜访", "送样"]], vec![]);
         assert_eq!(find(&sheet).map(|header| header.last_row), Some(0));

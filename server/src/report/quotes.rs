@@ -33,10 +33,10 @@ const PRICE_FEN_MAX: i64 = 1_000_000_000;
 /// Quotes read from one cell; what follows is left as text.
 const QUOTES_MAX: usize = 60;
 
-const CONTAINERS: [&str; 14] = ["桶", "罐", "瓶", "箱", "支", "件", "套", "只", "个", "包", "听", "袋", "盒", "壶"];
-const MEASURES: [&str; 16] = [
-    "公斤", "千克", "毫升", "加仑", "升", "吨", "斤", "克", "kg", "kgs", "ml", "gal", "lb", "l", "g", "t",
-];
+const CONTAINERS: [&str; 14] =
+    ["桶", "罐", "瓶", "箱", "支", "件", "套", "只", "个", "包", "听", "袋", "盒", "壶"];
+const MEASURES: [&str; 16] =
+    ["公斤", "千克", "毫升", "加仑", "升", "吨", "斤", "克", "kg", "kgs", "ml", "gal", "lb", "l", "g", "t"];
 
 /// Reads a quote cell.
 pub fn read_quotes(text: &str) -> Reading {
@@ -89,7 +89,8 @@ fn read_part(part: &[char], reading: &mut Reading) {
                 at = end;
             }
             Some((Token::Pack { text, container }, end)) if pack.is_none() => {
-                let open = last_closed.filter(|index| reading.quotes[*index].pack.is_none() && is_blank(&words));
+                let open =
+                    last_closed.filter(|index| reading.quotes[*index].pack.is_none() && is_blank(&words));
                 match open {
                     Some(index) if !price_follows(part, end) => {
                         let quote = &mut reading.quotes[index];
@@ -103,15 +104,25 @@ fn read_part(part: &[char], reading: &mut Reading) {
             }
             Some((Token::Price { fen, unit, bare }, end)) if !spoilt && reading.quotes.len() < QUOTES_MAX => {
                 let named = product(&words);
-                if bare && named.is_empty() && pack.is_none() && (last_closed.is_some() || !is_whole(part, at, end)) {
+                if bare
+                    && named.is_empty()
+                    && pack.is_none()
+                    && (last_closed.is_some() || !is_whole(part, at, end))
+                {
                     words.extend(&part[at..end]);
                     at = end;
                     continue;
                 }
-                let inherited = || last_closed.map(|index| reading.quotes[index].product.clone()).unwrap_or_default();
+                let inherited =
+                    || last_closed.map(|index| reading.quotes[index].product.clone()).unwrap_or_default();
                 let product = if named.is_empty() && pack.is_some() { inherited() } else { named };
                 let (pack_text, container) = pack.take().unzip();
-                reading.quotes.push(Quote { product, pack: pack_text, price_fen: fen, unit: unit.or(container.flatten()) });
+                reading.quotes.push(Quote {
+                    product,
+                    pack: pack_text,
+                    price_fen: fen,
+                    unit: unit.or(container.flatten()),
+                });
                 last_closed = Some(reading.quotes.len() - 1);
                 words.clear();
                 at = end;
@@ -149,7 +160,9 @@ fn token_at(part: &[char], at: usize, has_pack: bool, words: &str) -> Option<(To
     let next = skip_blanks(part, end);
     match part.get(next) {
         Some('#' | '号' | '%' | '度' | '℃' | '天' | '日' | '月' | '年') => return None,
-        Some('-' | '~' | '至' | '到') if part.get(skip_blanks(part, next + 1)).is_some_and(char::is_ascii_digit) => {
+        Some('-' | '~' | '至' | '到')
+            if part.get(skip_blanks(part, next + 1)).is_some_and(char::is_ascii_digit) =>
+        {
             let second = number_end(part, skip_blanks(part, next + 1));
             let money = price_tail(part, second).1.is_some() || matches!(part.get(second), Some('元'));
             return money.then_some((Token::Range, second));
@@ -162,11 +175,15 @@ fn token_at(part: &[char], at: usize, has_pack: bool, words: &str) -> Option<(To
     let marked = has_price_label(words);
     let (after_money, money, factor) = money_word(part, end);
     let (after_unit, unit) = price_tail(part, after_money);
-    let fen = i64::try_from(hundredths).ok()?.checked_mul(factor).filter(|fen| (1..=PRICE_FEN_MAX).contains(fen))?;
+    let fen = i64::try_from(hundredths)
+        .ok()?
+        .checked_mul(factor)
+        .filter(|fen| (1..=PRICE_FEN_MAX).contains(fen))?;
     if money || marked || unit.is_some() {
         return Some((Token::Price { fen, unit, bare: false }, after_unit));
     }
-    let closed = part.get(end).is_none_or(|next| matches!(next, ' ' | ',' | '、' | ')' | ']' | '含' | '不' | '未'));
+    let closed =
+        part.get(end).is_none_or(|next| matches!(next, ' ' | ',' | '、' | ')' | ']' | '含' | '不' | '未'));
     let alone = has_pack || !part[end..].iter().any(char::is_ascii_digit);
     let apart = has_pack || words.is_empty() || words.ends_with([' ', ',', ':', '、', '(']);
     (closed && alone && apart).then_some((Token::Price { fen, unit: None, bare: true }, end))
@@ -175,7 +192,10 @@ fn token_at(part: &[char], at: usize, has_pack: bool, words: &str) -> Option<(To
 /// A pack: a number with a measure, and what it is in (`200L`, `18L/桶`, `4L*4`, `200升桶装`).
 fn pack_at(part: &[char], at: usize, number_end: usize) -> Option<(String, Option<String>, usize)> {
     let start = skip_blanks(part, number_end);
-    let measure = MEASURES.iter().filter(|word| starts_with(part, start, word)).max_by_key(|word| word.chars().count())?;
+    let measure = MEASURES
+        .iter()
+        .filter(|word| starts_with(part, start, word))
+        .max_by_key(|word| word.chars().count())?;
     let mut end = start + measure.chars().count();
     let letters = measure.is_ascii();
     if letters && part.get(end).is_some_and(|next| next.is_ascii_alphabetic() || *next == '-') {
@@ -207,7 +227,9 @@ fn number_end_with_container(part: &[char], at: usize) -> usize {
 /// 元, 块, 圆, RMB, 万元 after a number: the place after it, whether there was one, and the factor.
 fn money_word(part: &[char], end: usize) -> (usize, bool, i64) {
     let start = skip_blanks(part, end);
-    for (word, factor) in [("万元", 10_000), ("万", 10_000), ("元", 1), ("块钱", 1), ("块", 1), ("圆", 1), ("rmb", 1)] {
+    for (word, factor) in
+        [("万元", 10_000), ("万", 10_000), ("元", 1), ("块钱", 1), ("块", 1), ("圆", 1), ("rmb", 1)]
+    {
         if starts_with(part, start, word) {
             return (start + word.chars().count(), true, factor);
         }
@@ -236,7 +258,8 @@ fn price_tail(part: &[char], end: usize) -> (usize, Option<String>) {
 fn price_follows(part: &[char], end: usize) -> bool {
     let start = part[end..].iter().position(|character| !is_mark(*character)).map(|offset| end + offset);
     start.is_some_and(|start| {
-        part[start].is_ascii_digit() && matches!(token_at(part, start, true, " "), Some((Token::Price { .. }, _)))
+        part[start].is_ascii_digit()
+            && matches!(token_at(part, start, true, " "), Some((Token::Price { .. }, _)))
     })
 }
 
@@ -254,7 +277,9 @@ fn decimal(part: &[char], at: usize) -> Option<(u64, usize)> {
 
 /// The place after the digits, thousands separators and decimal point that begin at `at`.
 fn number_end(part: &[char], at: usize) -> usize {
-    let digits = |from: usize| part[from.min(part.len())..].iter().take_while(|character| character.is_ascii_digit()).count();
+    let digits = |from: usize| {
+        part[from.min(part.len())..].iter().take_while(|character| character.is_ascii_digit()).count()
+    };
     let first = digits(at);
     let mut end = at + first;
     if (1..=3).contains(&first) {
@@ -281,7 +306,10 @@ fn skip_blanks(part: &[char], mut at: usize) -> usize {
 }
 
 fn is_mark(character: char) -> bool {
-    matches!(character, ' ' | ',' | '、' | ':' | '(' | ')' | '[' | ']' | '/' | '-' | '=' | '@' | '\t' | '.' | '*')
+    matches!(
+        character,
+        ' ' | ',' | '、' | ':' | '(' | ')' | '[' | ']' | '/' | '-' | '=' | '@' | '\t' | '.' | '*'
+    )
 }
 
 fn is_blank(words: &str) -> bool {
@@ -378,8 +406,19 @@ mod tests {
     #[test]
     fn imp_7_what_is_no_certain_price_comes_back_whole() {
         for text in [
-            "价格待定", "电话报价", "46#液压油 1850-1900元/桶", "46#液压油", "200L", "月结30天", "46#液压油 200L", "0元", "99999999999元/桶",
-            "15-40", "46#液压油 200L 面议", "15%", "1.2345元",
+            "价格待定",
+            "电话报价",
+            "46#液压油 1850-1900元/桶",
+            "46#液压油",
+            "200L",
+            "月结30天",
+            "46#液压油 200L",
+            "0元",
+            "99999999999元/桶",
+            "15-40",
+            "46#液压油 200L 面议",
+            "15%",
+            "1.2345元",
         ] {
             assert_eq!(drawn(text), format!("! {text}"), "{text}");
         }

@@ -158,11 +158,18 @@ impl RowReader<'_> {
                 Role::Source => self.set_field("source", cell, &column.title()),
                 Role::District => self.set_field("district", cell, &column.title()),
                 Role::Address => self.set_field("address", cell, &column.title()),
-                Role::Level if matches!(bare(text).as_str(), "b" | "c") => self.set_field("level", cell, &column.title()),
+                Role::Level if matches!(bare(text).as_str(), "b" | "c") => {
+                    self.set_field("level", cell, &column.title())
+                }
                 Role::Need => self.set_long_field("need", cell),
-                Role::Remarks => self.draft.remarks.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)),
+                Role::Remarks => self
+                    .draft
+                    .remarks
+                    .extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned)),
                 Role::Contact => self.read_contacts(cell, &column.title()),
-                Role::ContactTitle if self.draft.contact_title.is_none() && text.chars().count() <= WORD_CHARS_MAX => {
+                Role::ContactTitle
+                    if self.draft.contact_title.is_none() && text.chars().count() <= WORD_CHARS_MAX =>
+                {
                     self.draft.contact_title = Some(text.to_owned());
                 }
                 Role::Phone => self.read_phones(cell, &column.title()),
@@ -178,7 +185,12 @@ impl RowReader<'_> {
                     let pieces = self.pieces(cell, &column.title());
                     self.draft.equipment.extend(pieces);
                 }
-                Role::Name | Role::Visit(..) | Role::VisitDate | Role::Countermeasure | Role::Quote(_) | Role::Consumption => {}
+                Role::Name
+                | Role::Visit(..)
+                | Role::VisitDate
+                | Role::Countermeasure
+                | Role::Quote(_)
+                | Role::Consumption => {}
                 Role::Number | Role::Rep | Role::Level | Role::ContactTitle | Role::Unknown => {
                     self.keep_in_remarks(cell.column, &column.title(), text);
                 }
@@ -280,12 +292,19 @@ impl RowReader<'_> {
             match column.role {
                 Role::VisitDate => {}
                 Role::Visit(number, kind) => {
-                    while header.columns.get(end).is_some_and(|next| next.role == column.role && number.is_some()) {
+                    while header
+                        .columns
+                        .get(end)
+                        .is_some_and(|next| next.role == column.role && number.is_some())
+                    {
                         end += 1;
                     }
                     visits += 1;
                     let key = number.filter(|_| visits_numbered).unwrap_or(visits);
-                    let date = index.checked_sub(1).map(|before| &header.columns[before]).filter(|before| before.role == Role::VisitDate);
+                    let date = index
+                        .checked_sub(1)
+                        .map(|before| &header.columns[before])
+                        .filter(|before| before.role == Role::VisitDate);
                     self.read_visit(&format!("visit/{key}"), kind, index..end, date.map(|date| date.column));
                 }
                 Role::Countermeasure => {
@@ -293,7 +312,11 @@ impl RowReader<'_> {
                     self.read_countermeasure(&format!("countermeasure/{countermeasures}"), index);
                 }
                 Role::Quote(number) => {
-                    while header.columns.get(end).is_some_and(|next| next.role == column.role && number.is_some()) {
+                    while header
+                        .columns
+                        .get(end)
+                        .is_some_and(|next| next.role == column.role && number.is_some())
+                    {
                         end += 1;
                     }
                     quotes += 1;
@@ -309,13 +332,20 @@ impl RowReader<'_> {
     /// The words of a group of columns, and the first cell that has any.
     fn joined(&self, columns: Range<usize>, separator: &str) -> Option<(GridCell, String)> {
         let columns = &self.header.columns[columns];
-        let cells: Vec<&GridCell> = columns.iter().filter_map(|column| self.row.cell(column.column)).collect();
+        let cells: Vec<&GridCell> =
+            columns.iter().filter_map(|column| self.row.cell(column.column)).collect();
         let first = (*cells.first()?).clone();
         let text = cells.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join(separator);
         Some((first, text))
     }
 
-    fn read_visit(&mut self, slot: &str, kind: Option<&'static str>, columns: Range<usize>, date_column: Option<u32>) {
+    fn read_visit(
+        &mut self,
+        slot: &str,
+        kind: Option<&'static str>,
+        columns: Range<usize>,
+        date_column: Option<u32>,
+    ) {
         let title = self.header.columns[columns.start].title();
         let found = self.joined(columns, "\n");
         let date = date_column.and_then(|column| self.row.cell(column)).cloned();
@@ -354,7 +384,14 @@ impl RowReader<'_> {
         }
     }
 
-    fn push_visit(&mut self, slot: String, title: &str, column: u32, kind: Option<&'static str>, entry: Entry) {
+    fn push_visit(
+        &mut self,
+        slot: String,
+        title: &str,
+        column: u32,
+        kind: Option<&'static str>,
+        entry: Entry,
+    ) {
         let mut notes = Vec::new();
         let written = entry.date_text.as_str();
         if let (Some(day), Some(doubt)) = (entry.day, entry.doubt) {
@@ -396,7 +433,9 @@ impl RowReader<'_> {
             for (number, entry) in entries.into_iter().enumerate() {
                 self.push_visit(format!("{slot}/{number}"), &column.title(), cell.column, None, entry);
             }
-            self.draft.visits[begin..].iter_mut().for_each(|visit| visit.notes.push(Remark::CountermeasureAlone.zh()));
+            self.draft.visits[begin..]
+                .iter_mut()
+                .for_each(|visit| visit.notes.push(Remark::CountermeasureAlone.zh()));
             return;
         }
         let visits = self.last_visit.clone();
@@ -408,20 +447,34 @@ impl RowReader<'_> {
                 self.note_moved(cell.column, target);
             }
             let text = match entries.into_iter().next() {
-                Some(entry) if same_day.is_some() && entry.date_text == self.draft.visits[target].written && !entry.text.is_empty() => entry.text,
+                Some(entry)
+                    if same_day.is_some()
+                        && entry.date_text == self.draft.visits[target].written
+                        && !entry.text.is_empty() =>
+                {
+                    entry.text
+                }
                 _ => cell.text.clone(),
             };
             return self.add_countermeasure(target, &text);
         }
         let one_to_one = entries.len() == visits.len();
         for (number, entry) in entries.into_iter().enumerate() {
-            let same_day = visits.clone().find(|visit| entry.day.is_some() && self.draft.visits[*visit].day == entry.day);
+            let same_day = visits
+                .clone()
+                .find(|visit| entry.day.is_some() && self.draft.visits[*visit].day == entry.day);
             let target = same_day.unwrap_or(if one_to_one { visits.start + number } else { visits.end - 1 });
             if same_day.is_none() && !one_to_one {
                 self.note_moved(cell.column, target);
             }
-            let whole = if entry.text.contains(&entry.date_text) { entry.text.clone() } else { format!("{} {}", entry.date_text, entry.text) };
-            let plain = same_day.is_some() && entry.date_text == self.draft.visits[target].written && !entry.text.is_empty();
+            let whole = if entry.text.contains(&entry.date_text) {
+                entry.text.clone()
+            } else {
+                format!("{} {}", entry.date_text, entry.text)
+            };
+            let plain = same_day.is_some()
+                && entry.date_text == self.draft.visits[target].written
+                && !entry.text.is_empty();
             self.add_countermeasure(target, if plain { &entry.text } else { whole.trim() });
         }
     }
@@ -465,8 +518,12 @@ impl RowReader<'_> {
                 reading.unread.push(entry.text.clone());
             }
             let slot = format!("{slot}/{number}");
-            let quotes: Vec<(String, Quote)> =
-                reading.quotes.into_iter().enumerate().map(|(index, quote)| (format!("{slot}/{index}"), quote)).collect();
+            let quotes: Vec<(String, Quote)> = reading
+                .quotes
+                .into_iter()
+                .enumerate()
+                .map(|(index, quote)| (format!("{slot}/{index}"), quote))
+                .collect();
             let before = self.last_dated_visit(entry.day);
             match before.filter(|_| !quotes.is_empty() && reading.unread.is_empty()) {
                 Some(visit) => {
@@ -474,7 +531,10 @@ impl RowReader<'_> {
                     self.note(cell.column, Remark::QuoteSource, Some(source.trim()));
                     let visit = &mut self.draft.visits[visit];
                     visit.quotes.extend(quotes);
-                    visit.notes.push(format!("{title}原文：{}", source.split_whitespace().collect::<Vec<_>>().join(" ")));
+                    visit.notes.push(format!(
+                        "{title}原文：{}",
+                        source.split_whitespace().collect::<Vec<_>>().join(" ")
+                    ));
                 }
                 None => {
                     let remark = match (quotes.is_empty(), reading.unread.is_empty()) {
@@ -532,10 +592,15 @@ impl RowReader<'_> {
                 note = note.chars().take(NOTE_CHARS_MAX).collect();
                 visit.notes = vec![note];
             }
-            let (slot, cell, title, day) = (visit.slot.clone(), visit.cell.clone(), visit.title.clone(), visit.day);
+            let (slot, cell, title, day) =
+                (visit.slot.clone(), visit.cell.clone(), visit.title.clone(), visit.day);
             visits.push(visit);
             for (number, record) in more.into_iter().enumerate() {
-                self.draft.notes.push(CellRemark { cell: cell.clone(), remark: Remark::TextContinued, text: None });
+                self.draft.notes.push(CellRemark {
+                    cell: cell.clone(),
+                    remark: Remark::TextContinued,
+                    text: None,
+                });
                 visits.push(VisitDraft {
                     slot: format!("{slot}/more/{number}"),
                     cell: cell.clone(),
@@ -613,7 +678,10 @@ fn groups(header: &Header, number: fn(Role) -> Option<Number>) -> Vec<(Number, u
 /// Splits a list at its marks. The second part is what is too long for a field, or beyond the number of
 /// pieces.
 fn split_list(text: &str) -> (Vec<String>, Vec<String>) {
-    let pieces = text.split(['、', '，', ',', '；', ';', '/', '\n', '|']).map(str::trim).filter(|piece| !piece.is_empty());
+    let pieces = text
+        .split(['、', '，', ',', '；', ';', '/', '\n', '|'])
+        .map(str::trim)
+        .filter(|piece| !piece.is_empty());
     let (mut fit, mut rest) = (Vec::new(), Vec::new());
     for piece in pieces {
         let fits = piece.chars().count() <= WORD_CHARS_MAX && fit.len() < PIECES_MAX;
@@ -626,15 +694,30 @@ fn split_list(text: &str) -> (Vec<String>, Vec<String>) {
 /// Splits the telephone number of at least so many digits off the words around it.
 fn split_phone(piece: &str, digits_min: usize) -> Option<(String, String)> {
     let characters: Vec<char> = folded(piece).chars().collect();
-    let belongs = |character: &char| character.is_ascii_digit() || matches!(character, '-' | ' ' | '(' | ')' | '+' | '转');
+    let belongs = |character: &char| {
+        character.is_ascii_digit() || matches!(character, '-' | ' ' | '(' | ')' | '+' | '转')
+    };
     let digits = |run: &[char]| run.iter().filter(|character| character.is_ascii_digit()).count();
     let runs: Vec<&[char]> = characters.chunk_by(|one, next| belongs(one) == belongs(next)).collect();
-    let number = runs.iter().enumerate().filter(|(_, run)| belongs(&run[0])).max_by_key(|(_, run)| digits(run))?;
+    let number =
+        runs.iter().enumerate().filter(|(_, run)| belongs(&run[0])).max_by_key(|(_, run)| digits(run))?;
     if digits(number.1) < digits_min {
         return None;
     }
-    let words: Vec<String> = runs.iter().enumerate().filter(|(at, _)| *at != number.0).map(|(_, run)| run.iter().collect()).collect();
-    let words = words.join(" ").split_whitespace().collect::<Vec<_>>().join(" ").trim_matches([':', ',', '(', ')', '-']).trim().to_owned();
+    let words: Vec<String> = runs
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at != number.0)
+        .map(|(_, run)| run.iter().collect())
+        .collect();
+    let words = words
+        .join(" ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .trim_matches([':', ',', '(', ')', '-'])
+        .trim()
+        .to_owned();
     let words = if bare(&words).is_empty() { String::new() } else { words };
     let number: String = number.1.iter().collect();
     Some((words, number.trim_matches([' ', '(', ')', '-', '转']).to_owned()))
@@ -642,17 +725,41 @@ fn split_phone(piece: &str, digits_min: usize) -> Option<(String, String)> {
 
 /// Words for the nature of a company's capital, and the choice that each stands for, where one does.
 const NATURES: [(&str, Option<&str>); 27] = [
-    ("台资", Some("台资")), ("台商", Some("台资")), ("台企", Some("台资")), ("台商独资", Some("台资")), ("港资", Some("港资")),
-    ("港商", Some("港资")), ("港企", Some("港资")), ("港商独资", Some("港资")), ("外资", Some("外资")), ("外商", Some("外资")),
-    ("外企", Some("外资")), ("外商独资", Some("外资")), ("日资", Some("外资")), ("美资", Some("外资")), ("韩资", Some("外资")),
-    ("德资", Some("外资")), ("欧资", Some("外资")), ("内资", Some("内资")), ("民营", Some("内资")), ("民企", Some("内资")),
-    ("私营", Some("内资")), ("私企", Some("内资")), ("国企", Some("内资")), ("国营", Some("内资")), ("国有", Some("内资")),
-    ("合资", None), ("中外合资", None),
+    ("台资", Some("台资")),
+    ("台商", Some("台资")),
+    ("台企", Some("台资")),
+    ("台商独资", Some("台资")),
+    ("港资", Some("港资")),
+    ("港商", Some("港资")),
+    ("港企", Some("港资")),
+    ("港商独资", Some("港资")),
+    ("外资", Some("外资")),
+    ("外商", Some("外资")),
+    ("外企", Some("外资")),
+    ("外商独资", Some("外资")),
+    ("日资", Some("外资")),
+    ("美资", Some("外资")),
+    ("韩资", Some("外资")),
+    ("德资", Some("外资")),
+    ("欧资", Some("外资")),
+    ("内资", Some("内资")),
+    ("民营", Some("内资")),
+    ("民企", Some("内资")),
+    ("私营", Some("内资")),
+    ("私企", Some("内资")),
+    ("国企", Some("内资")),
+    ("国营", Some("内资")),
+    ("国有", Some("内资")),
+    ("合资", None),
+    ("中外合资", None),
 ];
 
 fn capital(nature: &str) -> Option<&'static str> {
     let nature = bare(nature);
-    NATURES.iter().find(|(word, _)| *word == nature || format!("{word}企业") == nature).and_then(|(_, capital)| *capital)
+    NATURES
+        .iter()
+        .find(|(word, _)| *word == nature || format!("{word}企业") == nature)
+        .and_then(|(_, capital)| *capital)
 }
 
 fn is_nature(words: &str) -> bool {
@@ -666,7 +773,8 @@ pub fn split_nature(name: &str) -> (String, Option<String>) {
     let raw: Vec<char> = name.chars().collect();
     let half: Vec<char> = folded(name).chars().collect();
     for open in (0..half.len()).filter(|at| matches!(half[*at], '(' | '[' | '<')) {
-        let Some(length) = half[open..].iter().position(|character| matches!(character, ')' | ']' | '>')) else {
+        let Some(length) = half[open..].iter().position(|character| matches!(character, ')' | ']' | '>'))
+        else {
             continue;
         };
         let inner: String = raw[open + 1..open + length].iter().collect();
@@ -677,7 +785,9 @@ pub fn split_nature(name: &str) -> (String, Option<String>) {
     }
     let name = clean(name);
     match name.rsplit_once([' ', '-', '－', '—']) {
-        Some((rest, nature)) if is_nature(nature) && !rest.trim().is_empty() => (clean(rest), Some(nature.to_owned())),
+        Some((rest, nature)) if is_nature(nature) && !rest.trim().is_empty() => {
+            (clean(rest), Some(nature.to_owned()))
+        }
         _ => (name, None),
     }
 }

@@ -129,14 +129,22 @@ impl Remark {
                 let why = why.replace('_', " ");
                 format!("the date \"{date}\" was taken for {day} ({why}); please check")
             }
-            Remark::DateBorrowed { day } => format!("no date in the sheet; placed at {day} like the entry beside it"),
+            Remark::DateBorrowed { day } => {
+                format!("no date in the sheet; placed at {day} like the entry beside it")
+            }
             Remark::DateMissing => "no date in the row; shown at the time of the import".to_owned(),
             Remark::DateOnly => "a date without words".to_owned(),
             Remark::DateUnread => "the date column holds no date".to_owned(),
-            Remark::CountermeasureToLast => "the counter-measure was put to the last of several entries".to_owned(),
-            Remark::CountermeasureAlone => "no visit before this counter-measure; kept as a record".to_owned(),
+            Remark::CountermeasureToLast => {
+                "the counter-measure was put to the last of several entries".to_owned()
+            }
+            Remark::CountermeasureAlone => {
+                "no visit before this counter-measure; kept as a record".to_owned()
+            }
             Remark::QuoteUnread => "no price could be read; kept whole as a record".to_owned(),
-            Remark::QuotePartly => "not all of the quote could be read; kept whole beside what could".to_owned(),
+            Remark::QuotePartly => {
+                "not all of the quote could be read; kept whole beside what could".to_owned()
+            }
             Remark::QuoteSource => "the quote as written".to_owned(),
             Remark::TextContinued => "too long for one record; goes on in another".to_owned(),
             Remark::KeptInRemarks => "kept in the card's remarks".to_owned(),

@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use proptest::prelude::*;
 use rust_xlsxwriter::{ExcelDateTime, Format, Workbook};
+use shared::client::{Client, Output, Profile};
 use shared::document::Kind;
 use shared::document::schema::{Content, Place, Scalar, schema};
 use shared::edit::{Edit, Patch, Value};
-use shared::client::{Client, Output, Profile};
 use shared::entropy::Entropy;
 use shared::id::{DeviceId, DocId, PersonId};
 use shared::ledger::{Person, Role as LedgerRole};
 use shared::time::{Now, UtcMillis};
 use shared::view::{Answer, Query};
 
-use super::followups::{Book, KnownCard, KnownCustomer, KnownVisit, Plan, Report, RowStatus, Sheet, apply, parse, plan, plan_in};
+use super::followups::{
+    Book, KnownCard, KnownCustomer, KnownVisit, Plan, Report, RowStatus, Sheet, apply, parse, plan, plan_in,
+};
 use super::grid::SheetError;
 use super::width::{bare, half_width};
 
@@ -40,7 +42,9 @@ impl MemoryBook {
                 Edit::CreateVisit { visit, customer, fields } => {
                     assert!(self.cards.contains_key(&customer), "the card comes first");
                     assert!(self.visits.insert(visit, (customer, BTreeMap::new())).is_none(), "made once");
-                    let fields = { write(&mut self.visits.get_mut(&visit).expect("just made").1, Kind::Visit, fields) };
+                    let fields = {
+                        write(&mut self.visits.get_mut(&visit).expect("just made").1, Kind::Visit, fields)
+                    };
                     assert!(fields, "a visit is never empty");
                 }
                 Edit::EditVisit { visit, fields } => {
@@ -54,19 +58,32 @@ impl MemoryBook {
     /// The visits of a customer in order of their days: `day|kind|record|counter-measure|quotes`.
     fn drawn(&self, name: &str) -> Vec<String> {
         let (id, _) = self.cards.iter().find(|(_, card)| card["name"] == name).expect("a customer");
-        let mut visits: Vec<String> = self.visits.values().filter(|(customer, _)| customer == id).map(|(_, visit)| {
-            let get = |key: &str| visit.get(key).cloned().unwrap_or_default();
-            let records: BTreeSet<(String, String)> = visit.keys().filter_map(|path| {
-                let id = path.strip_prefix("quotes/")?.split('/').next()?;
-                Some((visit[&format!("quotes/{id}/position")].clone(), id.to_owned()))
-            }).collect();
-            let quotes: Vec<String> = records.iter().map(|(_, id)| {
-                let part = |key: &str| visit.get(&format!("quotes/{id}/{key}")).cloned().unwrap_or("-".to_owned());
-                format!("{} {} {} {}", part("product"), part("pack"), part("price_fen"), part("unit"))
-            }).collect();
-            let fields = [get("at"), get("record"), get("countermeasure"), quotes.join(" + ")];
-            fields.join("|").trim_end_matches('|').to_owned()
-        }).collect();
+        let mut visits: Vec<String> = self
+            .visits
+            .values()
+            .filter(|(customer, _)| customer == id)
+            .map(|(_, visit)| {
+                let get = |key: &str| visit.get(key).cloned().unwrap_or_default();
+                let records: BTreeSet<(String, String)> = visit
+                    .keys()
+                    .filter_map(|path| {
+                        let id = path.strip_prefix("quotes/")?.split('/').next()?;
+                        Some((visit[&format!("quotes/{id}/position")].clone(), id.to_owned()))
+                    })
+                    .collect();
+                let quotes: Vec<String> = records
+                    .iter()
+                    .map(|(_, id)| {
+                        let part = |key: &str| {
+                            visit.get(&format!("quotes/{id}/{key}")).cloned().unwrap_or("-".to_owned())
+                        };
+                        format!("{} {} {} {}", part("product"), part("pack"), part("price_fen"), part("unit"))
+                    })
+                    .collect();
+                let fields = [get("at"), get("record"), get("countermeasure"), quotes.join(" + ")];
+                fields.join("|").trim_end_matches('|').to_owned()
+            })
+            .collect();
         visits.sort();
         visits
     }
@@ -90,11 +107,13 @@ fn write(fields: &mut BTreeMap<String, String>, kind: Kind, patch: Patch) -> boo
                 assert!(text.chars().count() <= max, "{path} is too long");
                 Some(text.clone())
             }
-            (content, value) => match content.accept(value).unwrap_or_else(|| panic!("{path} does not hold {value:?}")) {
-                Some(Scalar::Str(text)) => Some(text),
-                Some(scalar) => Some(scalar.to_string()),
-                None => None,
-            },
+            (content, value) => {
+                match content.accept(value).unwrap_or_else(|| panic!("{path} does not hold {value:?}")) {
+                    Some(Scalar::Str(text)) => Some(text),
+                    Some(scalar) => Some(scalar.to_string()),
+                    None => None,
+                }
+            }
         };
         match text {
             Some(text) => fields.insert(path, text),
@@ -176,14 +195,34 @@ fn codes(report: &Report, row: usize) -> Vec<String> {
     report.rows[row].notes.iter().map(code).collect()
 }
 
-const HEADER: &[&str] =
-    &["客户名称", "第一次访谈", "对策", "第二访谈", "对策", "第三次访…", "对策", "第一次报价", "第四次访谈", "对策", "第二次报价"];
+const HEADER: &[&str] = &[
+    "客户名称",
+    "第一次访谈",
+    "对策",
+    "第二访谈",
+    "对策",
+    "第三次访…",
+    "对策",
+    "第一次报价",
+    "第四次访谈",
+    "对策",
+    "第二次报价",
+];
 
 #[test]
 fn imp_4_a_row_becomes_visits_with_their_counter_measures_and_quotes_in_order() {
     let row: &[&str] = &[
-        "远腾精密机械（台资）", "25/11/08 拜访采购王工，现用某品牌46#，月用量6桶", "送样一桶试用", "4/3/09 试样反馈泡沫多", "换抗泡型再试",
-        "2009-03-20 试用合格", "报价", "46#液压油 200L1850/桶；68#导轨油 18L/桶 310元", "2009.4.2 催单\n15/4/09 已下单两桶", "跟进付款", "18L/桶 260元",
+        "远腾精密机械（台资）",
+        "25/11/08 拜访采购王工，现用某品牌46#，月用量6桶",
+        "送样一桶试用",
+        "4/3/09 试样反馈泡沫多",
+        "换抗泡型再试",
+        "2009-03-20 试用合格",
+        "报价",
+        "46#液压油 200L1850/桶；68#导轨油 18L/桶 310元",
+        "2009.4.2 催单\n15/4/09 已下单两桶",
+        "跟进付款",
+        "18L/桶 260元",
     ];
     let mut book = MemoryBook::default();
     let report = import(&mut book, &sheet(&[HEADER, row]));
@@ -208,7 +247,16 @@ fn imp_4_a_row_becomes_visits_with_their_counter_measures_and_quotes_in_order() 
 fn imp_9_a_second_run_changes_nothing_and_a_corrected_cell_changes_its_own_visit() {
     let rows: &[&[&str]] = &[
         HEADER,
-        &["远腾精密机械（台资）", "25/11/08 拜访王工", "送样", "4/3/09 试样", "", "", "", "46#液压油 200L 1850；68#导轨油 18L 310"],
+        &[
+            "远腾精密机械（台资）",
+            "25/11/08 拜访王工",
+            "送样",
+            "4/3/09 试样",
+            "",
+            "",
+            "",
+            "46#液压油 200L 1850；68#导轨油 18L 310",
+        ],
         &["合和五金", "初次电话，无日期", "", "2009-5-1 见到陈总"],
     ];
     let mut book = MemoryBook::default();
@@ -219,11 +267,26 @@ fn imp_9_a_second_run_changes_nothing_and_a_corrected_cell_changes_its_own_visit
     assert!(again.report.rows.iter().all(|row| row.status == RowStatus::Unchanged));
     assert_eq!(again.report.totals.visits_unchanged, 4);
 
-    let corrected = &["远腾精密机械（台资）", "25/11/08 拜访王工", "送样", "4/3/09 试样不合格", "换油", "", "", "46#液压油 200L 1800"];
+    let corrected = &[
+        "远腾精密机械（台资）",
+        "25/11/08 拜访王工",
+        "送样",
+        "4/3/09 试样不合格",
+        "换油",
+        "",
+        "",
+        "46#液压油 200L 1800",
+    ];
     let report = import(&mut book, &sheet(&[HEADER, corrected, rows[2]]));
-    assert_eq!(report.rows.iter().map(|row| row.status).collect::<Vec<_>>(), [RowStatus::Updated, RowStatus::Unchanged]);
+    assert_eq!(
+        report.rows.iter().map(|row| row.status).collect::<Vec<_>>(),
+        [RowStatus::Updated, RowStatus::Unchanged]
+    );
     assert_eq!((report.totals.visits_updated, report.totals.visits_new), (1, 0));
-    assert_eq!(book.drawn("远腾精密机械"), ["2008-11-25|拜访王工|送样", "2009-03-04|试样不合格|换油|46#液压油 200L 180000 -"]);
+    assert_eq!(
+        book.drawn("远腾精密机械"),
+        ["2008-11-25|拜访王工|送样", "2009-03-04|试样不合格|换油|46#液压油 200L 180000 -"]
+    );
     assert_eq!((book.cards.len(), book.visits.len()), (cards.len(), visits.len()));
 }
 
@@ -250,7 +313,10 @@ fn imp_9_an_entry_that_left_the_sheet_is_kept_and_said() {
 fn imp_8_a_customer_is_found_by_the_forms_of_its_name_and_its_card_is_never_overwritten() {
     let mut book = MemoryBook::default();
     let known = |name: &str, address: &str| {
-        [("name", name), ("address", address)].map(|(key, text)| (key.to_owned(), text.to_owned())).into_iter().collect()
+        [("name", name), ("address", address)]
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .into_iter()
+            .collect()
     };
     book.cards.insert(DocId([1; 16]), known("远腾精密机械（东莞）有限公司", "长安镇"));
     book.cards.insert(DocId([2; 16]), known("合和五金有限公司", ""));
@@ -262,7 +328,15 @@ fn imp_8_a_customer_is_found_by_the_forms_of_its_name_and_its_card_is_never_over
         &mut book,
         &sheet(&[
             header,
-            &["1", "远腾精密机械(东莞)有限公司（台资）", "王工", "13800001234", "虎门镇", "月结30天", "25/11/08 拜访"],
+            &[
+                "1",
+                "远腾精密机械(东莞)有限公司（台资）",
+                "王工",
+                "13800001234",
+                "虎门镇",
+                "月结30天",
+                "25/11/08 拜访",
+            ],
             &["2", "合和五金", "陈总、李工 13900005678", "0769-88881234/13700004321", "大岭山", "", ""],
             &["3", "同名厂", "", "", "", "", "25/11/08 拜访"],
             &["", "", "", "", "", "", "没有名称的一行"],
@@ -272,13 +346,21 @@ fn imp_8_a_customer_is_found_by_the_forms_of_its_name_and_its_card_is_never_over
     assert_eq!(statuses, [RowStatus::Updated, RowStatus::Updated, RowStatus::Problem, RowStatus::Problem]);
     assert_eq!(book.cards.len(), 4);
     let card = &book.cards[&DocId([1; 16])];
-    assert_eq!((card["address"].as_str(), card["capital"].as_str(), card["remarks"].as_str()), ("长安镇", "台资", "付款方式：月结30天"));
+    assert_eq!(
+        (card["address"].as_str(), card["capital"].as_str(), card["remarks"].as_str()),
+        ("长安镇", "台资", "付款方式：月结30天")
+    );
     assert!(codes(&report, 0).contains(&"card_differs".to_owned()));
     assert!(codes(&report, 1).contains(&"matched_loosely".to_owned()));
     assert_eq!(codes(&report, 2)[0], "name_ambiguous");
     assert_eq!(codes(&report, 3)[0], "name_missing");
-    let phones = book.cards[&DocId([2; 16])].iter().filter(|(path, _)| path.starts_with("phones/") && path.ends_with("/number"));
-    assert_eq!(phones.map(|(_, number)| number.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(["0769-88881234", "13700004321", "13900005678"]));
+    let phones = book.cards[&DocId([2; 16])]
+        .iter()
+        .filter(|(path, _)| path.starts_with("phones/") && path.ends_with("/number"));
+    assert_eq!(
+        phones.map(|(_, number)| number.as_str()).collect::<BTreeSet<_>>(),
+        BTreeSet::from(["0769-88881234", "13700004321", "13900005678"])
+    );
 }
 
 /// The sheet as an office keeps it in a workbook: titles, merged header cells, numbers as telephones, dates
@@ -321,7 +403,10 @@ fn imp_5_a_workbook_as_offices_keep_it_is_understood() {
     let bytes = office_workbook();
     let mut book = MemoryBook::default();
     let report = import(&mut book, &parse(&bytes, "跟进.xlsx").expect("an honest sheet"));
-    assert_eq!(book.drawn("远腾精密机械"), ["2009-03-05|拜访采购王工|送样|46#液压油 200L 185000 -", "2009-04-04|试样合格"]);
+    assert_eq!(
+        book.drawn("远腾精密机械"),
+        ["2009-03-05|拜访采购王工|送样|46#液压油 200L 185000 -", "2009-04-04|试样合格"]
+    );
     let card = book.cards.values().next().expect("a card");
     assert!(card.values().any(|value| value == "13800001234"));
     let outside: Vec<&str> = report.outside.iter().filter_map(|note| note.text.as_deref()).collect();
@@ -350,14 +435,18 @@ fn imp_2_what_is_no_sheet_is_a_named_error() {
 fn imp_7_texts_beyond_a_record_go_on_in_another_and_products_beyond_a_field_stay_text() {
     let long = "长".repeat(30_000);
     let product = format!("{} 200L 1850元", "油".repeat(300));
-    let rows: &[&[&str]] = &[HEADER, &["远腾精密机械", &format!("25/11/08 {long}"), &long, "", "", "", "", &product]];
+    let rows: &[&[&str]] =
+        &[HEADER, &["远腾精密机械", &format!("25/11/08 {long}"), &long, "", "", "", "", &product]];
     let mut book = MemoryBook::default();
     let report = import(&mut book, &sheet(rows));
     assert!(report.rows[0].notes.len() >= 3);
     let kept: usize = book
         .visits
         .values()
-        .flat_map(|(_, visit)| ["record", "countermeasure"].map(|key| visit.get(key).map_or(0, |text| text.matches('长').count())))
+        .flat_map(|(_, visit)| {
+            ["record", "countermeasure"]
+                .map(|key| visit.get(key).map_or(0, |text| text.matches('长').count()))
+        })
         .sum();
     assert_eq!(kept, 60_000);
     assert!(book.visits.values().any(|(_, visit)| visit["record"] == product));
@@ -372,10 +461,18 @@ impl Phone {
     }
 
     fn new() -> Phone {
-        let client = Client::open(Phone::now(), Entropy::from_seed([3; 32]), Vec::new()).expect("a fresh phone");
+        let client =
+            Client::open(Phone::now(), Entropy::from_seed([3; 32]), Vec::new()).expect("a fresh phone");
         let mut phone = Phone(client);
-        let person = Person { id: PersonId([7; 16]), name: "陈志远".to_owned(), role: LedgerRole::Rep, team: None, active: true };
-        let profile = Profile { person, team: None, device: DeviceId([9; 16]), server: "http://localhost".to_owned() };
+        let person = Person {
+            id: PersonId([7; 16]),
+            name: "陈志远".to_owned(),
+            role: LedgerRole::Rep,
+            team: None,
+            active: true,
+        };
+        let profile =
+            Profile { person, team: None, device: DeviceId([9; 16]), server: "http://localhost".to_owned() };
         phone.0.handle_login(Phone::now(), profile);
         phone.drain();
         phone
@@ -404,8 +501,32 @@ impl Phone {
 #[test]
 fn imp_9_the_phones_own_machine_takes_every_edit_and_the_second_run_makes_none() {
     let rows: &[&[&str]] = &[
-        &["客户名称", "联系人", "电话", "地址", "用量", "使用产品", "付款方式", "第一次访谈", "对策", "第一次报价", "第二次访谈"],
-        &["远腾精密机械（台资）", "王工", "13800001234", "长安镇", "6桶/月", "46#液压油", "月结30天", "25/11/08 拜访\n4/3/09 送样", "跟进", "46#抗磨 200L 1850；18L 210元", "价格高"],
+        &[
+            "客户名称",
+            "联系人",
+            "电话",
+            "地址",
+            "用量",
+            "使用产品",
+            "付款方式",
+            "第一次访谈",
+            "对策",
+            "第一次报价",
+            "第二次访谈",
+        ],
+        &[
+            "远腾精密机械（台资）",
+            "王工",
+            "13800001234",
+            "长安镇",
+            "6桶/月",
+            "46#液压油",
+            "月结30天",
+            "25/11/08 拜访\n4/3/09 送样",
+            "跟进",
+            "46#抗磨 200L 1850；18L 210元",
+            "价格高",
+        ],
         &["合和五金", "", "", "", "", "", "", &"长".repeat(25_000), "", "价格待定", ""],
     ];
     let mut phone = Phone::new();
@@ -417,17 +538,27 @@ fn imp_9_the_phones_own_machine_takes_every_edit_and_the_second_run_makes_none()
     let mut corrected = rows[1].to_vec();
     corrected[9] = "46#抗磨 200L 1800";
     let report = phone.import(&sheet(&[rows[0], &corrected, rows[2]]));
-    assert_eq!((report.totals.visits_updated, report.totals.visits_new, report.totals.rows_problem), (1, 0, 0));
+    assert_eq!(
+        (report.totals.visits_updated, report.totals.visits_new, report.totals.rows_problem),
+        (1, 0, 0)
+    );
     let customer = report.rows[0].customer_id.expect("a card");
-    let Answer::Timeline(entries) = phone.0.query(Phone::now(), &Query::Timeline { customer }) else { panic!("a timeline") };
-    let quotes: Vec<_> = entries.iter().filter(|entry| entry.kind == "quote").map(|entry| (entry.at.to_string(), entry.details["price_fen"].as_i64())).collect();
+    let Answer::Timeline(entries) = phone.0.query(Phone::now(), &Query::Timeline { customer }) else {
+        panic!("a timeline")
+    };
+    let quotes: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.kind == "quote")
+        .map(|entry| (entry.at.to_string(), entry.details["price_fen"].as_i64()))
+        .collect();
     assert_eq!(quotes, [("2009-03-04".to_owned(), Some(180_000))]);
 }
 
 /// The words of a text in half width: runs of letters and runs of digits; 日 may end a date or begin a word.
 fn words(text: &str) -> Vec<String> {
     let text: Vec<char> = text.chars().map(half_width).collect();
-    let class = |character: char| (character.is_alphanumeric(), character.is_ascii_digit(), character == '日');
+    let class =
+        |character: char| (character.is_alphanumeric(), character.is_ascii_digit(), character == '日');
     text.chunk_by(|one, next| class(*one) == class(*next))
         .filter(|run| run[0].is_alphanumeric())
         .map(|run| run.iter().collect())
@@ -441,13 +572,23 @@ fn pool(book: &MemoryBook, report: &Report) -> String {
     for (_, visit) in book.visits.values() {
         for (path, text) in visit {
             let fen = path.ends_with("price_fen").then(|| text.parse::<i64>().expect("a number"));
-            let yuan = fen.map(|fen| format!("{} {}.{:02} ", fen / 100, fen / 100, fen % 100)).unwrap_or_default();
+            let yuan =
+                fen.map(|fen| format!("{} {}.{:02} ", fen / 100, fen / 100, fen % 100)).unwrap_or_default();
             pool.extend([&yuan, text.as_str(), "\n"]);
         }
     }
     for row in &report.rows {
-        pool.extend([row.customer.as_str(), "\n", row.number.as_deref().unwrap_or(""), "\n", row.rep.as_deref().unwrap_or(""), "\n"]);
-        row.notes.iter().for_each(|note| pool.extend([note.zh.as_str(), "\n", note.text.as_deref().unwrap_or(""), "\n"]));
+        pool.extend([
+            row.customer.as_str(),
+            "\n",
+            row.number.as_deref().unwrap_or(""),
+            "\n",
+            row.rep.as_deref().unwrap_or(""),
+            "\n",
+        ]);
+        row.notes
+            .iter()
+            .for_each(|note| pool.extend([note.zh.as_str(), "\n", note.text.as_deref().unwrap_or(""), "\n"]));
     }
     report.outside.iter().for_each(|note| pool.extend([note.text.as_deref().unwrap_or(""), "\n"]));
     report.columns.iter().for_each(|column| pool.extend([column.header.as_str(), "\n"]));
@@ -456,9 +597,48 @@ fn pool(book: &MemoryBook, report: &Report) -> String {
 
 fn cell() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![
-        "25/11/08", "4/3/09", "2009-03-05", "2009.3.5", "2009年3月5日", "39877", " ", "\n", "；", "，", "。", "：", "（", "）", "拜访王工",
-        "送样两桶", "46#液压油", "68#导轨油", "200L", "18L/桶", "1850", "1850/桶", "260元", "３１０元／桶", "含税", "1,850.50元", "12.345", "试用合格",
-        "前", "到厂", "台资", "远腾", "13800001234", "0769-88881234", "/", "-", "#", "元", "价格面议", "1850-1900元", "第一次访谈", "合计",
+        "25/11/08",
+        "4/3/09",
+        "2009-03-05",
+        "2009.3.5",
+        "2009年3月5日",
+        "39877",
+        " ",
+        "\n",
+        "；",
+        "，",
+        "。",
+        "：",
+        "（",
+        "）",
+        "拜访王工",
+        "送样两桶",
+        "46#液压油",
+        "68#导轨油",
+        "200L",
+        "18L/桶",
+        "1850",
+        "1850/桶",
+        "260元",
+        "３１０元／桶",
+        "含税",
+        "1,850.50元",
+        "12.345",
+        "试用合格",
+        "前",
+        "到厂",
+        "台资",
+        "远腾",
+        "13800001234",
+        "0769-88881234",
+        "/",
+        "-",
+        "#",
+        "元",
+        "价格面议",
+        "1850-1900元",
+        "第一次访谈",
+        "合计",
     ]);
     let built = prop::collection::vec(parts, 0..8).prop_map(|parts| parts.concat());
     prop_oneof![4 => built, 1 => "[ -~一-丟\n]{0,12}"]

@@ -30,7 +30,11 @@ pub fn folded(text: &str) -> String {
 
 /// What two spellings of a word have in common: half-width, lower case, letters and digits only.
 pub fn bare(text: &str) -> String {
-    text.chars().map(half_width).filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .map(half_width)
+        .filter(|character| character.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// The characters between two places as a text without blanks around it.

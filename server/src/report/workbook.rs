@@ -7,8 +7,8 @@ use calamine::{DataRef, Reader, SheetType, SheetVisible, Xlsx};
 use chrono::{Days, NaiveDate};
 
 use super::grid::{
-    ARCHIVE_ENTRIES_MAX, CELLS_VISITED_MAX, CellKind, FILE_BYTES_MAX, Grid, GridBuilder, INFLATED_BYTES_MAX, MERGES_MAX,
-    Merge, SHEETS_MAX, STRINGS_MAX, SheetError,
+    ARCHIVE_ENTRIES_MAX, CELLS_VISITED_MAX, CellKind, FILE_BYTES_MAX, Grid, GridBuilder, INFLATED_BYTES_MAX,
+    MERGES_MAX, Merge, SHEETS_MAX, STRINGS_MAX, SheetError,
 };
 
 /// Whether the bytes begin like an .xlsx.
@@ -73,7 +73,9 @@ fn read_cells(
                 Some(text) => builder.put(row, column, &text, CellKind::Day)?,
                 None => builder.put(row, column, &number_text(time.as_f64()), CellKind::Number)?,
             },
-            DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => builder.put(row, column, text, CellKind::Text)?,
+            DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+                builder.put(row, column, text, CellKind::Text)?
+            }
             DataRef::Error(error) => builder.put(row, column, &error.to_string(), CellKind::Text)?,
         }
     }
@@ -82,7 +84,11 @@ fn read_cells(
 
 /// A number as a person would type it: telephone numbers whole, without exponent.
 fn number_text(number: f64) -> String {
-    if number.fract() == 0.0 && number.abs() < 1e15 { format!("{}", number as i64) } else { format!("{number}") }
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        format!("{}", number as i64)
+    } else {
+        format!("{number}")
+    }
 }
 
 /// The day of a date cell and its text, with the time of day where there is one.
@@ -102,7 +108,11 @@ fn day_of(time: calamine::ExcelDateTime) -> Option<String> {
 
 fn merges(workbook: &mut Xlsx<Cursor<&[u8]>>, name: &str) -> Vec<Merge> {
     let regions = workbook.merge_cells_by_sheet_name(name).unwrap_or_default();
-    regions.into_iter().take(MERGES_MAX).map(|region| Merge { first: region.start, last: region.end }).collect()
+    regions
+        .into_iter()
+        .take(MERGES_MAX)
+        .map(|region| Merge { first: region.start, last: region.end })
+        .collect()
 }
 
 /// Inflates every part into nothing and counts, so that a bomb is known before a library builds from it.
@@ -114,7 +124,8 @@ fn measure(bytes: &[u8]) -> Result<(), SheetError> {
     let mut inflated = 0;
     for index in 0..archive.len() {
         let part = archive.by_index(index).map_err(|_| SheetError::Damaged)?;
-        let is_strings = part.name().map_err(|_| SheetError::Damaged)?.to_ascii_lowercase().ends_with("sharedstrings.xml");
+        let is_strings =
+            part.name().map_err(|_| SheetError::Damaged)?.to_ascii_lowercase().ends_with("sharedstrings.xml");
         let mut limited = part.take(INFLATED_BYTES_MAX - inflated + 1);
         let mut chunk = [0; 16 * 1024];
         let mut first = true;
@@ -139,9 +150,15 @@ fn measure(bytes: &[u8]) -> Result<(), SheetError> {
 /// The library reserves room for as many texts as the part claims to hold: 1.7 kB can ask for 512 GiB.
 fn check_claimed_strings(beginning: &[u8]) -> Result<(), SheetError> {
     let beginning = String::from_utf8_lossy(beginning);
-    for (_, rest) in beginning.match_indices("niqueCount").map(|(at, word)| beginning.split_at(at + word.len())) {
-        let digits: String =
-            rest.chars().skip_while(|character| !character.is_ascii_digit()).take_while(char::is_ascii_digit).take(20).collect();
+    for (_, rest) in
+        beginning.match_indices("niqueCount").map(|(at, word)| beginning.split_at(at + word.len()))
+    {
+        let digits: String = rest
+            .chars()
+            .skip_while(|character| !character.is_ascii_digit())
+            .take_while(char::is_ascii_digit)
+            .take(20)
+            .collect();
         if digits.parse::<usize>().map_or(!digits.is_empty(), |count| count > STRINGS_MAX) {
             return Err(SheetError::TooManyCells);
         }
@@ -195,7 +212,8 @@ mod tests {
     fn archive(strings: &[u8], filler: usize) -> Vec<u8> {
         use std::io::Write;
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        let options =
+            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
         writer.start_file("xl/sharedStrings.xml", options).expect("a part");
         writer.write_all(strings).expect("bytes");
         writer.start_file("xl/worksheets/sheet1.xml", options).expect("a part");

@@ -66,11 +66,12 @@ pub fn login(connection: &Connection, name: &str) -> Result<Option<Login>, Store
     let sql = "SELECT p.id, p.name, p.role, p.team, p.active, l.password \
                FROM people p LEFT JOIN logins l ON l.person = p.id WHERE p.name = ?";
     let found = connection.prepare_cached(sql)?.query_row([name.trim()], read_login).optional()?;
-    found.map(|(login, role)| match row::role_from(role) {
-        Some(role) => Ok(Login { person: Person { role, ..login.person }, ..login }),
-        None => Err(StoreFailure::Damaged("people")),
-    })
-    .transpose()
+    found
+        .map(|(login, role)| match row::role_from(role) {
+            Some(role) => Ok(Login { person: Person { role, ..login.person }, ..login }),
+            None => Err(StoreFailure::Damaged("people")),
+        })
+        .transpose()
 }
 
 fn read_login(row: &Row<'_>) -> rusqlite::Result<(Login, i64)> {
@@ -170,7 +171,11 @@ fn insert(
 
 fn is_unused(connection: &Connection, token: &RefreshToken) -> Result<bool, StoreFailure> {
     let sql = "SELECT used_at IS NULL FROM refresh_tokens WHERE hash = ?";
-    Ok(connection.prepare_cached(sql)?.query_row([hash(token)], |row| row.get(0)).optional()?.unwrap_or(false))
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row([hash(token)], |row| row.get(0))
+        .optional()?
+        .unwrap_or(false))
 }
 
 fn hash(token: &RefreshToken) -> [u8; 32] {
@@ -239,6 +244,9 @@ mod tests {
         assert_eq!(late, Rotation::Unknown);
         begin_family(&database, DEVICE, &[5; 32], later(5)).expect("begins");
         assert_eq!(rotate(&database, &[1; 32], &[2; 32], later(6)).expect("works"), Rotation::Unknown);
-        assert_eq!(rotate(&database, &[5; 32], &[6; 32], later(6)).expect("works"), Rotation::Rotated(DEVICE));
+        assert_eq!(
+            rotate(&database, &[5; 32], &[6; 32], later(6)).expect("works"),
+            Rotation::Rotated(DEVICE)
+        );
     }
 }

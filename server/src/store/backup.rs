@@ -50,9 +50,11 @@ pub fn restore(file: &Path, folder: &Path, incarnation: IncarnationId) -> Result
     std::fs::create_dir_all(folder)?;
     let source = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let tables: i64 = source
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE name IN ('changes', 'events', 'meta')", [], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE name IN ('changes', 'events', 'meta')",
+            [],
+            |row| row.get(0),
+        )
         .map_err(|_| StoreFailure::Place(format!("{} is no backup of Daybook", file.display())))?;
     if tables != 3 {
         return Err(StoreFailure::Place(format!("{} is no backup of Daybook", file.display())));

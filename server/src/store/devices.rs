@@ -12,7 +12,12 @@ use super::{DeviceRow, StoreFailure, lookup};
 pub fn put(connection: &Connection, device: &DeviceRow) -> Result<(), StoreFailure> {
     let sql = "INSERT INTO devices (id, person, label, created_at) VALUES (?, ?, ?, ?) \
                ON CONFLICT (id) DO UPDATE SET label = excluded.label";
-    connection.prepare_cached(sql)?.execute((device.id.0, device.person.0, &device.label, device.created_at.0))?;
+    connection.prepare_cached(sql)?.execute((
+        device.id.0,
+        device.person.0,
+        &device.label,
+        device.created_at.0,
+    ))?;
     Ok(())
 }
 

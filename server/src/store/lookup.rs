@@ -1,7 +1,9 @@
 //! Reading: every question of [`Lookup`] as one prepared statement.
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};
-use shared::id::{ActorId, ChangeHash, DeviceId, DocId, IncarnationId, PersonId, RequestId, Scope, Seq, TeamId};
+use shared::id::{
+    ActorId, ChangeHash, DeviceId, DocId, IncarnationId, PersonId, RequestId, Scope, Seq, TeamId,
+};
 use shared::ledger::people::Principal;
 use shared::ledger::{CustomerRecord, LedgerEvent, Person, Team};
 use shared::protocol::{Digest, ItemResult};
@@ -125,16 +127,20 @@ impl Lookup for SqliteLookup<'_> {
     }
 
     fn documents_since(&self, scope: Scope, since: Seq) -> Answer<Vec<DocumentRow>> {
-        let sql =
-            format!("SELECT {DOCUMENT_COLUMNS} FROM documents WHERE scope = ? AND last_seq > ? ORDER BY kind, id");
+        let sql = format!(
+            "SELECT {DOCUMENT_COLUMNS} FROM documents WHERE scope = ? AND last_seq > ? ORDER BY kind, id"
+        );
         all(self.0, &sql, (scope_key(scope), number(since)), row::document)
     }
 
     fn document_ids(&self, after: Option<DocId>, limit: usize) -> Answer<Vec<DocId>> {
         let after = after.map(|id| id.0.to_vec()).unwrap_or_default();
-        all(self.0, "SELECT id FROM documents WHERE id > ? ORDER BY id LIMIT ?", (after, limit as i64), |row| {
-            Ok(DocId(row.get(0)?))
-        })
+        all(
+            self.0,
+            "SELECT id FROM documents WHERE id > ? ORDER BY id LIMIT ?",
+            (after, limit as i64),
+            |row| Ok(DocId(row.get(0)?)),
+        )
     }
 
     fn snapshot(&self, doc: DocId) -> Answer<Option<Vec<u8>>> {
@@ -160,7 +166,9 @@ impl Lookup for SqliteLookup<'_> {
         let sql = format!(
             "SELECT {CHANGE_COLUMNS}, bytes FROM changes WHERE doc = ? AND seq > ? AND seq <= ? ORDER BY seq"
         );
-        all(self.0, &sql, (doc.0, number(since), number(until)), |found| Ok((row::change(found)?, found.get(10)?)))
+        all(self.0, &sql, (doc.0, number(since), number(until)), |found| {
+            Ok((row::change(found)?, found.get(10)?))
+        })
     }
 
     fn actors_of(&self, doc: DocId) -> Answer<Vec<(ActorId, PersonId)>> {
@@ -241,13 +249,15 @@ impl Lookup for SqliteLookup<'_> {
     }
 
     fn grants_held(&self, principal: Principal) -> Answer<Vec<GrantRow>> {
-        let sql =
-            format!("SELECT {GRANT_COLUMNS} FROM grants WHERE principal = ? AND until_seq IS NULL ORDER BY scope");
+        let sql = format!(
+            "SELECT {GRANT_COLUMNS} FROM grants WHERE principal = ? AND until_seq IS NULL ORDER BY scope"
+        );
         all(self.0, &sql, [principal_key(principal)], row::grant)
     }
 
     fn scope_digest(&self, scope: Scope) -> Answer<Digest> {
-        let found = one(self.0, "SELECT digest FROM scopes WHERE scope = ?", [scope_key(scope)], |row| row.get(0))?;
+        let found =
+            one(self.0, "SELECT digest FROM scopes WHERE scope = ?", [scope_key(scope)], |row| row.get(0))?;
         Ok(Digest(found.map_or(0, |digest: i64| digest as u64)))
     }
 

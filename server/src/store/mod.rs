@@ -22,7 +22,9 @@ pub use pool::Readers;
 pub use sqlite::{SqliteLookup, SqliteStore, SqliteTransaction};
 
 use shared::document::Kind;
-use shared::id::{ActorId, ChangeHash, DeviceId, DocId, IncarnationId, PersonId, RequestId, Scope, Seq, TeamId};
+use shared::id::{
+    ActorId, ChangeHash, DeviceId, DocId, IncarnationId, PersonId, RequestId, Scope, Seq, TeamId,
+};
 use shared::ledger::people::{Access, Principal};
 use shared::ledger::{CustomerRecord, EventKind, LedgerEvent, Person, Team};
 use shared::protocol::{Digest, ItemResult, PendingCounts};
@@ -278,11 +280,22 @@ pub trait Transaction {
     fn put_actor(&mut self, actor: ActorId, device: DeviceId, person: PersonId) -> Result<(), StoreFailure>;
     /// Inserts or replaces a document's row, its snapshot and its projection, and keeps the digests of its
     /// scope and of the scope's principals.
-    fn put_document(&mut self, row: &DocumentRow, saved: &[u8], projection: &[u8]) -> Result<(), StoreFailure>;
+    fn put_document(
+        &mut self,
+        row: &DocumentRow,
+        saved: &[u8],
+        projection: &[u8],
+    ) -> Result<(), StoreFailure>;
     /// Appends a ledger event and keeps its projection (people, teams, customers).
     fn append_event(&mut self, event: &LedgerEvent) -> Result<(), StoreFailure>;
     /// Opens a grant at a place in the log. If the principal holds the scope already, only the access changes.
-    fn open_grant(&mut self, principal: Principal, scope: Scope, access: Access, at: Seq) -> Result<(), StoreFailure>;
+    fn open_grant(
+        &mut self,
+        principal: Principal,
+        scope: Scope,
+        access: Access,
+        at: Seq,
+    ) -> Result<(), StoreFailure>;
     /// Ends a grant at a place in the log.
     fn end_grant(&mut self, principal: Principal, scope: Scope, at: Seq) -> Result<(), StoreFailure>;
     /// Notes that a place in the log touched a scope, on the scope's present grants.

@@ -71,7 +71,8 @@ impl PhoneStore {
     pub fn write(&mut self, write: &Write) -> Result<(), PhoneStoreFailure> {
         let transaction = self.connection.transaction()?;
         {
-            let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO row (key, value) VALUES (?1, ?2)")?;
+            let mut put =
+                transaction.prepare_cached("INSERT OR REPLACE INTO row (key, value) VALUES (?1, ?2)")?;
             for (key, value) in &write.puts {
                 put.execute(params![key, value])?;
             }
@@ -98,7 +99,8 @@ impl PhoneStore {
     /// # Errors
     /// `Database`
     pub fn set_secret(&mut self, name: &str, value: &str) -> Result<(), PhoneStoreFailure> {
-        self.connection.execute("INSERT OR REPLACE INTO secret (name, value) VALUES (?1, ?2)", [name, value])?;
+        self.connection
+            .execute("INSERT OR REPLACE INTO secret (name, value) VALUES (?1, ?2)", [name, value])?;
         Ok(())
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
-use super::sqlite::{SqliteLookup, open_reader};
 use super::StoreFailure;
+use super::sqlite::{SqliteLookup, open_reader};
 
 /// Readers kept open when idle. More may exist for a moment; they are closed when they come back.
 const IDLE_MAX: usize = 4;
@@ -29,7 +29,10 @@ impl Readers {
     ///
     /// # Errors
     /// What the closure or the database says.
-    pub fn with<T>(&self, body: impl FnOnce(&Connection) -> Result<T, StoreFailure>) -> Result<T, StoreFailure> {
+    pub fn with<T>(
+        &self,
+        body: impl FnOnce(&Connection) -> Result<T, StoreFailure>,
+    ) -> Result<T, StoreFailure> {
         let idle = self.idle.lock().expect("no holder of this lock panics").pop();
         let mut connection = match idle {
             Some(connection) => connection,

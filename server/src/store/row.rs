@@ -16,7 +16,10 @@ pub(super) fn to_cbor<T: Encode<()>>(value: &T) -> Vec<u8> {
     minicbor::to_vec(value).expect("writing to a vector cannot fail")
 }
 
-pub(super) fn from_cbor<'b, T: Decode<'b, ()>>(bytes: &'b [u8], table: &'static str) -> Result<T, StoreFailure> {
+pub(super) fn from_cbor<'b, T: Decode<'b, ()>>(
+    bytes: &'b [u8],
+    table: &'static str,
+) -> Result<T, StoreFailure> {
     minicbor::decode(bytes).map_err(|_| StoreFailure::Damaged(table))
 }
 

@@ -70,7 +70,10 @@ impl SqliteStore {
     pub fn open(folder: &Path) -> Result<Self, StoreFailure> {
         let path = folder.join(FILE);
         if !path.exists() {
-            return Err(StoreFailure::Place(format!("{} holds no Daybook data; run `daybook init`", folder.display())));
+            return Err(StoreFailure::Place(format!(
+                "{} holds no Daybook data; run `daybook init`",
+                folder.display()
+            )));
         }
         let connection = Connection::open(&path)?;
         Self::begin(connection, Some(path), None)
@@ -183,8 +186,10 @@ impl Store for SqliteStore {
         body: impl FnOnce(&mut SqliteTransaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         // IMMEDIATE: a command beside the server may hold the lock, and we want to wait here, not at commit.
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreFailure::from)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(StoreFailure::from)?;
         let lookup = SqliteLookup(&transaction);
         let mut writing = SqliteTransaction {
             transaction: &transaction,

@@ -11,8 +11,8 @@ use shared::time::UtcMillis;
 use super::row::{self, to_cbor};
 use super::sqlite::SqliteTransaction;
 use super::{
-    ChangeRow, DeviceRow, DocumentRow, HeldChange, Lookup, StoreFailure, Transaction, customer_of, principal_key,
-    scope_key,
+    ChangeRow, DeviceRow, DocumentRow, HeldChange, Lookup, StoreFailure, Transaction, customer_of,
+    principal_key, scope_key,
 };
 
 type Answer = Result<(), StoreFailure>;
@@ -85,7 +85,10 @@ impl SqliteTransaction<'_> {
                            DO UPDATE SET name = excluded.name, role = excluded.role, team = excluded.team, \
                            active = excluded.active";
                 let team = person.team.map(|team| team.0);
-                self.run(sql, (person.id.0, &person.name, row::role_number(person.role), team, person.active))?;
+                self.run(
+                    sql,
+                    (person.id.0, &person.name, row::role_number(person.role), team, person.active),
+                )?;
             }
             EventKind::TeamSet { team } => {
                 let sql = "INSERT INTO teams (id, name) VALUES (?, ?) \
@@ -111,7 +114,9 @@ impl SqliteTransaction<'_> {
                 let sql = "INSERT INTO ownerships (customer, owner, from_seq) VALUES (?, ?, ?)";
                 self.run(sql, (customer.0, to.0, at))?;
             }
-            EventKind::LateWorkArrived { .. } | EventKind::LateWorkSettled { .. } | EventKind::Notice { .. } => {}
+            EventKind::LateWorkArrived { .. }
+            | EventKind::LateWorkSettled { .. }
+            | EventKind::Notice { .. } => {}
         }
         Ok(())
     }
@@ -142,8 +147,17 @@ impl Transaction for SqliteTransaction<'_> {
         self.run(
             sql,
             rusqlite::params![
-                row.seq.0 as i64, row.doc.0, row.hash.0, row.actor.0, actor_seq, max_op, row.device.0, row.person.0,
-                row.received.0, recorded, bytes
+                row.seq.0 as i64,
+                row.doc.0,
+                row.hash.0,
+                row.actor.0,
+                actor_seq,
+                max_op,
+                row.device.0,
+                row.person.0,
+                row.received.0,
+                recorded,
+                bytes
             ],
         )?;
         Ok(())
@@ -222,8 +236,18 @@ impl Transaction for SqliteTransaction<'_> {
         self.run(
             sql,
             rusqlite::params![
-                change.late.0 as i64, change.position, change.doc.0, change.hash.0, change.actor.0, actor_seq, max_op,
-                change.device.0, change.person.0, change.received.0, recorded, change.bytes
+                change.late.0 as i64,
+                change.position,
+                change.doc.0,
+                change.hash.0,
+                change.actor.0,
+                actor_seq,
+                max_op,
+                change.device.0,
+                change.person.0,
+                change.received.0,
+                recorded,
+                change.bytes
             ],
         )?;
         Ok(())

@@ -57,7 +57,8 @@ fn office(people: usize) -> Office {
         workers: 2,
         job_limit: Duration::from_secs(20),
     };
-    let (handle, thread) = HubHandle::start(store, WorkerPool::new(options).expect("starts")).expect("starts");
+    let (handle, thread) =
+        HubHandle::start(store, WorkerPool::new(options).expect("starts")).expect("starts");
     Office { handle, thread, _folder: folder, identities, actors }
 }
 
@@ -91,14 +92,26 @@ async fn push(session: &mut Session, batch: u64, items: Vec<PushItem>) -> Vec<It
     }
 }
 
-fn created(identity: Identity, actor: ActorId, edit: &Edit, kind: Kind, customer: DocId) -> (Document, Vec<PushItem>) {
+fn created(
+    identity: Identity,
+    actor: ActorId,
+    edit: &Edit,
+    kind: Kind,
+    customer: DocId,
+) -> (Document, Vec<PushItem>) {
     let recorded = recorded(UtcMillis(START));
     let writer = Writer { person: identity.person, actor, recorded };
     let (document, changes) = Document::create(&writer, edit).expect("valid");
     let scope = Scope::Customer(customer);
     let items = changes
         .into_iter()
-        .map(|change| PushItem::Change { doc: edit.doc(), kind, scope, change: change.bytes.into(), recorded })
+        .map(|change| PushItem::Change {
+            doc: edit.doc(),
+            kind,
+            scope,
+            change: change.bytes.into(),
+            recorded,
+        })
         .collect();
     (document, items)
 }
@@ -149,7 +162,9 @@ async fn fifty_phones_share_their_commits() {
     let count: u64 = office
         .handle
         .readers()
-        .with(|connection| Ok(connection.query_row("SELECT count(*) FROM changes", [], |row| row.get::<_, i64>(0))?))
+        .with(|connection| {
+            Ok(connection.query_row("SELECT count(*) FROM changes", [], |row| row.get::<_, i64>(0))?)
+        })
         .expect("reads") as u64;
     assert_eq!(count, changes);
     assert!(stats.commits < changes, "{} commits for {changes} changes", stats.commits);
@@ -184,8 +199,10 @@ async fn one_request_is_served_frame_by_frame() {
         encode(&ClientFrame::Pull(Cursor(vec![].into()))),
     ];
     let answers = office.handle.exchange(identity, frames).await.expect("the hub runs");
-    let answers: Vec<_> = answers.iter().map(|bytes| decode_server_frame(bytes).expect("the protocol")).collect();
-    let [ServerFrame::Welcome(_), ServerFrame::Page(_), ServerFrame::Ack(ack), ServerFrame::Page(page)] = &answers[..]
+    let answers: Vec<_> =
+        answers.iter().map(|bytes| decode_server_frame(bytes).expect("the protocol")).collect();
+    let [ServerFrame::Welcome(_), ServerFrame::Page(_), ServerFrame::Ack(ack), ServerFrame::Page(page)] =
+        &answers[..]
     else {
         panic!("{answers:?}")
     };
@@ -206,7 +223,8 @@ async fn one_request_is_served_frame_by_frame() {
     let ping = encode(&ClientFrame::Ping(PendingCounts::default(), None));
     let frames = vec![encode(&ClientFrame::Hello(again.clone())), ping];
     let answers = office.handle.exchange(identity, frames).await.expect("the hub runs");
-    let answers: Vec<_> = answers.iter().map(|bytes| decode_server_frame(bytes).expect("the protocol")).collect();
+    let answers: Vec<_> =
+        answers.iter().map(|bytes| decode_server_frame(bytes).expect("the protocol")).collect();
     let expected = |answers: &[ServerFrame]| {
         matches!(
             answers,
@@ -224,7 +242,8 @@ async fn one_request_is_served_frame_by_frame() {
     let items = repaired.items.unpack().expect("well formed");
     assert!(items.iter().any(|item| matches!(item, Item::Snapshot { doc, .. } if *doc == customer)));
     // What is out of order is answered by a goodbye, and the rest is not served.
-    let wrong = office.handle.exchange(identity, vec![hello(), hello(), hello()]).await.expect("the hub runs");
+    let wrong =
+        office.handle.exchange(identity, vec![hello(), hello(), hello()]).await.expect("the hub runs");
     let last = decode_server_frame(wrong.last().expect("a goodbye")).expect("the protocol");
     assert_eq!(last, ServerFrame::Goodbye(Goodbye::Malformed));
     assert_eq!(wrong.len(), 3);

@@ -15,7 +15,8 @@ use crate::world::{World, patch};
 fn a_visit_reaches_the_manager_and_the_desk_but_no_stranger() {
     let mut world = World::new();
     let mut li = world.online("li");
-    let (mut boss, mut mei, mut stranger) = (world.online("boss"), world.online("mei"), world.online("stranger"));
+    let (mut boss, mut mei, mut stranger) =
+        (world.online("boss"), world.online("mei"), world.online("stranger"));
     let customer = world.new_customer(&mut li, patch([("name", "华东轴承厂")]));
     let visit = world.new_visit(&mut li, customer, "谈了46#液压油");
     world.push(&mut li, &mut [&mut boss, &mut mei, &mut stranger]);
@@ -105,7 +106,10 @@ fn a_phone_that_was_away_gets_what_changed_and_no_more() {
     for (index, customer) in customers.iter().enumerate() {
         assert_eq!(boss.text(*customer, "address").is_some(), index < 5);
     }
-    assert_eq!(boss.digest(), { world.reconnect(&mut li); li.digest() });
+    assert_eq!(boss.digest(), {
+        world.reconnect(&mut li);
+        li.digest()
+    });
 }
 
 /// HUB-6: a session does not get its own changes back; another device of the same person does.
@@ -248,7 +252,8 @@ fn a_slow_reader_gets_one_page_for_all_that_happened_meanwhile() {
             li.edit_card(world.now, customer, [("address", if round % 2 == 0 { "甲" } else { "乙" })]);
         }
         let items = std::mem::take(&mut li.unsent);
-        let frame = shared::protocol::encode(&ClientFrame::Push(shared::protocol::Push { batch: round, items }));
+        let frame =
+            shared::protocol::encode(&ClientFrame::Push(shared::protocol::Push { batch: round, items }));
         let (now, session) = (world.now, li.session.expect("connected"));
         let hub = world.hub();
         hub.handle_frame(now, session, &frame);

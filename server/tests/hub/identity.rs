@@ -79,7 +79,8 @@ fn forbidden_and_absent_are_the_same_answer() {
     let nowhere = DocId([9; 16]);
     let visit = |scope| {
         let edit = Edit::CreateVisit { visit: DocId([8; 16]), customer, fields: patch([("record", "x")]) };
-        let writer = Writer { person: stranger.identity.person, actor: stranger.actor, recorded: recorded(world.now) };
+        let writer =
+            Writer { person: stranger.identity.person, actor: stranger.actor, recorded: recorded(world.now) };
         let (_, changes) = Document::create(&writer, &edit).expect("valid");
         item(DocId([8; 16]), Kind::Visit, scope, changes[0].bytes.clone(), &world)
     };
@@ -166,10 +167,14 @@ fn a_change_signed_by_somebody_else_is_refused() {
     let writer = Writer { person: world.people["zhao"].id, actor: li.actor, recorded: recorded(world.now) };
     let edit = Edit::CreateCustomer { customer, fields: patch(COMPLETE) };
     let (_, changes) = Document::create(&writer, &edit).expect("valid");
-    let items = vec![item(customer, Kind::Customer, Scope::Customer(customer), changes[0].bytes.clone(), &world)];
+    let items =
+        vec![item(customer, Kind::Customer, Scope::Customer(customer), changes[0].bytes.clone(), &world)];
     assert_eq!(first_rule(&mut world, &mut li, items), Some(Rule::AuthorForeign));
     assert!(world.lookup(|lookup| lookup.document(customer)).expect("reads").is_none());
-    assert!(world.lookup(|lookup| lookup.actor(li.actor)).expect("reads").is_none(), "the actor is not claimed");
+    assert!(
+        world.lookup(|lookup| lookup.actor(li.actor)).expect("reads").is_none(),
+        "the actor is not claimed"
+    );
 }
 
 /// HUB-25: only its author edits a fact.
@@ -237,7 +242,8 @@ fn malformed_frames_end_the_connection() {
         world.disconnect(&mut li);
     }
     let mut li = world.online("li");
-    let items = (0..=limits::BATCH_ITEMS_MAX).map(|_| PushItem::Release { scope: Scope::Organisation }).collect();
+    let items =
+        (0..=limits::BATCH_ITEMS_MAX).map(|_| PushItem::Release { scope: Scope::Organisation }).collect();
     world.send(&mut li, &ClientFrame::Push(Push { batch: 1, items }));
     assert_eq!(li.goodbye, Some(Goodbye::Malformed));
 }
@@ -264,7 +270,10 @@ fn two_people_editing_one_card_at_once_both_pass() {
     for phone in [&li, &mei] {
         assert!(matches!(phone.acks.last().expect("answered").results[..], [ItemResult::Accepted(_)]));
     }
-    assert_eq!(li.docs.get_mut(&customer).expect("there").2.heads(), mei.docs.get_mut(&customer).expect("there").2.heads());
+    assert_eq!(
+        li.docs.get_mut(&customer).expect("there").2.heads(),
+        mei.docs.get_mut(&customer).expect("there").2.heads()
+    );
     assert_eq!(li.text(customer, "address"), mei.text(customer, "address"));
 }
 

@@ -67,11 +67,17 @@ fn a_visit_recorded_after_the_transfer_is_accepted_and_told() {
     assert_eq!(late_of(&zhao)[0].1.kind, LateKind::FactAfter);
     let wanted = NoticeKind::VisitAfterTransfer { person: li.identity.person, visit };
     for phone in [&li, &zhao, &boss] {
-        let told = phone.events.iter().any(|event| matches!(&event.kind, EventKind::Notice { notice, .. } if *notice == wanted));
+        let told = phone
+            .events
+            .iter()
+            .any(|event| matches!(&event.kind, EventKind::Notice { notice, .. } if *notice == wanted));
         assert!(told, "both reps and the manager");
     }
     // One late work a visit, even when it is edited later.
-    li.edit(world.now, &shared::edit::Edit::EditVisit { visit, fields: crate::world::patch([("problem", "价格")]) });
+    li.edit(
+        world.now,
+        &shared::edit::Edit::EditVisit { visit, fields: crate::world::patch([("problem", "价格")]) },
+    );
     let results = world.push(&mut li, &mut [&mut zhao]);
     assert!(matches!(results[..], [ItemResult::Accepted(_)]), "{results:?}");
     assert_eq!(late_of(&zhao).len(), 1);
@@ -93,10 +99,15 @@ fn card_edits_after_the_transfer_are_held() {
     let (seq, work) = late_of(&zhao).remove(0);
     assert_eq!((seq, work.state), (late, LateState::Held));
     let LateKind::CardEdit { fields } = &work.kind else { panic!("{work:?}") };
-    let paths: Vec<_> = fields.iter().map(|change| (change.field.as_str(), change.after.as_deref())).collect();
+    let paths: Vec<_> =
+        fields.iter().map(|change| (change.field.as_str(), change.after.as_deref())).collect();
     assert_eq!(paths, [("address", Some("人民路1号")), ("district", Some("东区"))]);
     let held = NoticeKind::LateEditHeld { person: li.identity.person, late };
-    assert!(zhao.events.iter().any(|event| matches!(&event.kind, EventKind::Notice { notice, .. } if *notice == held)));
+    assert!(
+        zhao.events
+            .iter()
+            .any(|event| matches!(&event.kind, EventKind::Notice { notice, .. } if *notice == held))
+    );
     // Sent again: the same answer, nothing new (S13).
     let head = world.hub().stats().head;
     let again = world.push_items(&mut li, items.clone(), &mut []);
@@ -117,7 +128,10 @@ fn card_edits_after_the_transfer_are_held() {
     let known = world.push_items(&mut li, items, &mut []);
     assert!(matches!(known[..], [ItemResult::Known(_), ItemResult::Known(_)]), "{known:?}");
     let changes = world.lookup(|lookup| lookup.changes(customer, Seq(0), Seq(u64::MAX))).expect("reads");
-    assert!(changes[1..].iter().all(|(row, _)| row.person == li.identity.person), "credited to who made them");
+    assert!(
+        changes[1..].iter().all(|(row, _)| row.person == li.identity.person),
+        "credited to who made them"
+    );
 }
 
 /// LED-24: late work laid aside stays in the store and changes nothing.
@@ -129,7 +143,8 @@ fn late_work_may_be_laid_aside() {
     world.connect(&mut li);
     let results = world.push(&mut li, &mut [&mut zhao]);
     let ItemResult::Held(late) = results[0] else { panic!("{results:?}") };
-    let result = world.request(&mut mei, Command::SettleLate { customer, late, apply: false }, &mut [&mut zhao]);
+    let result =
+        world.request(&mut mei, Command::SettleLate { customer, late, apply: false }, &mut [&mut zhao]);
     assert!(matches!(result, ItemResult::Accepted(_)), "{result:?}");
     assert_eq!(zhao.text(customer, "address"), None);
     let record = world.lookup(|lookup| lookup.customer(customer)).expect("reads").expect("registered");

@@ -22,7 +22,9 @@ fn a_new_card_becomes_a_pending_customer_of_its_recorder() {
     assert_eq!((record.owner(), record.first_recorder), (li.identity.person, li.identity.person));
     assert_eq!(record.provisional, "临0002");
     assert_ne!(first, second);
-    assert!(li.events.iter().any(|event| matches!(event.kind, EventKind::CustomerRegistered { customer, .. } if customer == second)));
+    assert!(li.events.iter().any(
+        |event| matches!(event.kind, EventKind::CustomerRegistered { customer, .. } if customer == second)
+    ));
 }
 
 /// LED-2 (R2): codes are given at acceptance, one after another, by the desk alone.
@@ -41,7 +43,11 @@ fn acceptance_gives_the_next_code() {
     }
     let again = world.request(&mut mei, Command::Accept { customer: first }, &mut []);
     assert_eq!(rule(&again), Some(Rule::AlreadyAccepted));
-    assert!(li.events.iter().any(|event| matches!(&event.kind, EventKind::CustomerAccepted { code, .. } if code == "KH00002")));
+    assert!(
+        li.events.iter().any(
+            |event| matches!(&event.kind, EventKind::CustomerAccepted { code, .. } if code == "KH00002")
+        )
+    );
 }
 
 /// LED-3 (R3): what is missing is named.
@@ -119,7 +125,10 @@ fn a_customer_may_come_back() {
     assert!(zhao.removed.contains(&Scope::Customer(customer)));
     li.edit_card(world.now, customer, [("address", "人民路1号")]);
     assert_eq!(rule(&world.push(&mut li, &mut [])[0]), None);
-    assert_eq!(li.digest(), { world.reconnect(&mut li); li.digest() });
+    assert_eq!(li.digest(), {
+        world.reconnect(&mut li);
+        li.digest()
+    });
     assert_eq!(li.wanted_digests, 0);
 }
 
@@ -135,7 +144,8 @@ fn an_owner_cannot_be_deactivated() {
     let refused = world.hub().handle_administration(now, Administration::SetPerson { person, by: None });
     let Err(server::hub::AdministrationFailure::Refused(refusal)) = refused else { panic!("refused") };
     assert_eq!(refusal.rule, Rule::StillOwnsCustomers);
-    let forced = world.hub().store_mut().connection().execute("UPDATE people SET active = 0 WHERE name = 'li'", []);
+    let forced =
+        world.hub().store_mut().connection().execute("UPDATE people SET active = 0 WHERE name = 'li'", []);
     assert!(forced.expect_err("refused").to_string().contains("R4"));
     let reused = world.hub().store_mut().connection().execute("DELETE FROM codes", []);
     assert!(reused.is_ok(), "none was given yet");
@@ -175,8 +185,12 @@ fn a_rep_takes_the_customers_along_to_another_team() {
     assert!(boss.removed.contains(&Scope::Customer(customer)));
     let mut chief = world.online("chief");
     assert!(chief.docs.contains_key(&customer));
-    assert_eq!(chief.digest(), { world.reconnect(&mut chief); chief.digest() });
+    assert_eq!(chief.digest(), {
+        world.reconnect(&mut chief);
+        chief.digest()
+    });
     assert_eq!(chief.wanted_digests, 0);
-    let owned = world.lookup(|lookup: &dyn Lookup| lookup.customers_owned(li.identity.person)).expect("reads");
+    let owned =
+        world.lookup(|lookup: &dyn Lookup| lookup.customers_owned(li.identity.person)).expect("reads");
     assert_eq!(owned, vec![customer]);
 }

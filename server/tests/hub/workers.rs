@@ -80,7 +80,10 @@ fn job(id: u64, texts: &[&str]) -> Job {
     }
 }
 
-fn all(receiver: &mpsc::Receiver<Judged>, count: usize) -> std::collections::BTreeMap<u64, server::admission::Verdict> {
+fn all(
+    receiver: &mpsc::Receiver<Judged>,
+    count: usize,
+) -> std::collections::BTreeMap<u64, server::admission::Verdict> {
     let mut verdicts = std::collections::BTreeMap::new();
     while verdicts.len() < count {
         let judged = receiver.recv_timeout(Duration::from_secs(60)).expect("every job gets its verdict");

@@ -60,7 +60,8 @@ impl World {
         let mut store = SqliteStore::in_memory(entropy.incarnation_id()).expect("opens");
         let now = UtcMillis(START);
         let team = Team { id: entropy.team_id(), name: "东区".to_owned() };
-        administer(&mut store, now, &Administration::SetTeam { team: team.clone(), by: None }).expect("a new team");
+        administer(&mut store, now, &Administration::SetTeam { team: team.clone(), by: None })
+            .expect("a new team");
         let mut people = BTreeMap::new();
         let roles = [
             ("li", Role::Rep, true),
@@ -189,7 +190,9 @@ impl World {
             }
             for output in outputs {
                 let (session, bytes) = match &output {
-                    Output::Send(session, bytes) | Output::SendPage(session, bytes) => (*session, bytes.to_vec()),
+                    Output::Send(session, bytes) | Output::SendPage(session, bytes) => {
+                        (*session, bytes.to_vec())
+                    }
                     Output::Close(session, why) => {
                         if let Some(phone) = phones.iter_mut().find(|phone| phone.session == Some(*session)) {
                             phone.goodbye = Some(*why);
@@ -237,7 +240,13 @@ impl World {
             phones.push(other);
         }
         self.settle(&mut phones);
-        phone.acks.last().filter(|ack| ack.batch == phone.batch).expect("every push is answered").results.clone()
+        phone
+            .acks
+            .last()
+            .filter(|ack| ack.batch == phone.batch)
+            .expect("every push is answered")
+            .results
+            .clone()
     }
 
     pub fn request(&mut self, phone: &mut Phone, command: Command, others: &mut [&mut Phone]) -> ItemResult {
@@ -390,8 +399,11 @@ impl Phone {
                 self.docs.insert(doc, (kind, scope, document));
             }
             Item::Changes { doc, kind, scope, changes, .. } => {
-                let (_, _, document) = self.docs.entry(doc).or_insert_with(|| (kind, scope, Document::empty()));
-                document.apply(&changes.iter().map(|change| change.as_slice()).collect::<Vec<_>>()).expect("in order");
+                let (_, _, document) =
+                    self.docs.entry(doc).or_insert_with(|| (kind, scope, Document::empty()));
+                document
+                    .apply(&changes.iter().map(|change| change.as_slice()).collect::<Vec<_>>())
+                    .expect("in order");
             }
             Item::Events(events) => self.events.extend(events),
             Item::Actors(_) => {}

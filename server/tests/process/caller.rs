@@ -84,7 +84,8 @@ pub fn ticket(url: &str, token: &str) -> Answered {
 
 /// A hello with or without a ticket in hexadecimal.
 pub fn hello(ticket: Option<&str>) -> Vec<u8> {
-    let ticket = ticket.map(|hex| hex.parse::<shared::id::ChangeHash>().expect("64 digits").0.to_vec().into());
+    let ticket =
+        ticket.map(|hex| hex.parse::<shared::id::ChangeHash>().expect("64 digits").0.to_vec().into());
     protocol::encode(&ClientFrame::Hello(Hello {
         protocol: PROTOCOL_VERSION,
         schema: shared::document::SCHEMA_VERSION,
@@ -103,7 +104,8 @@ pub struct Socket(WebSocket<MaybeTlsStream<TcpStream>>);
 impl Socket {
     /// Opens a socket.
     pub fn open(url: &str) -> Socket {
-        let (socket, _) = tungstenite::connect(format!("{}/sync/ws", url.replace("http", "ws"))).expect("a socket");
+        let (socket, _) =
+            tungstenite::connect(format!("{}/sync/ws", url.replace("http", "ws"))).expect("a socket");
         if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
             stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         }

@@ -7,12 +7,17 @@ use crate::support::{Phone, Server, World, must, path, run};
 fn every_command_prints_one_json_value_and_says_no_by_its_status() {
     let world = World::new();
     let people = must(&["user", "list", "--data", path(&world.data())]);
-    let names: Vec<_> = people.as_array().expect("a list").iter().map(|person| person["name"].clone()).collect();
+    let names: Vec<_> =
+        people.as_array().expect("a list").iter().map(|person| person["name"].clone()).collect();
     assert_eq!(names.len(), 4);
     let refused = run(&["user", "disable", "nobody", "--data", path(&world.data()), "--json"]);
     assert!(!refused.ok());
     assert_eq!(refused.json()["error"]["code"], "person_not_found");
-    assert!(refused.err().contains("没有") && refused.err().contains("nobody"), "both languages: {}", refused.err());
+    assert!(
+        refused.err().contains("没有") && refused.err().contains("nobody"),
+        "both languages: {}",
+        refused.err()
+    );
 }
 
 // CLI-1
@@ -30,7 +35,8 @@ fn a_second_init_and_a_missing_folder_are_refused() {
 fn a_name_is_taken_once_and_a_short_password_is_refused() {
     let world = World::new();
     let data = world.data();
-    let again = run(&["user", "add", "王", "--role", "rep", "--team", "一组", "--data", path(&data), "--json"]);
+    let again =
+        run(&["user", "add", "王", "--role", "rep", "--team", "一组", "--data", path(&data), "--json"]);
     assert!(!again.ok());
     assert_eq!(again.json()["error"]["code"], "name_taken");
     let mut short = crate::support::binary();

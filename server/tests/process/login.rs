@@ -178,8 +178,11 @@ fn a_body_beyond_its_limit_is_refused_unread() {
     let address = world.url().strip_prefix("http://").expect("http");
     let mut long = std::net::TcpStream::connect(address).expect("connects");
     long.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("a timeout");
-    write!(long, "POST /sync HTTP/1.1\r\nHost: {address}\r\nAuthorization: {bearer}\r\nContent-Length: 3000000\r\n\r\n")
-        .expect("sent");
+    write!(
+        long,
+        "POST /sync HTTP/1.1\r\nHost: {address}\r\nAuthorization: {bearer}\r\nContent-Length: 3000000\r\n\r\n"
+    )
+    .expect("sent");
     let mut status = [0; 12];
     long.read_exact(&mut status).expect("an answer");
     assert_eq!(&status, b"HTTP/1.1 413");
@@ -206,7 +209,8 @@ fn no_name_password_or_token_is_logged() {
     let url = line.trim().strip_prefix("ready ").expect("ready").to_owned();
     let login = log_in(&url, "王");
     let drawn = ticket(&url, &access(&login)).json()["ticket"].as_str().expect("a ticket").to_owned();
-    let wrong = post(&format!("{url}/api/login"), &[], &json!({ "name": "secretname", "password": "secretword" }));
+    let wrong =
+        post(&format!("{url}/api/login"), &[], &json!({ "name": "secretname", "password": "secretword" }));
     assert_eq!(wrong.status, 401);
     let mut socket = crate::caller::Socket::open(&url);
     socket.send(crate::caller::hello(Some(&drawn)));
@@ -216,7 +220,15 @@ fn no_name_password_or_token_is_logged() {
     let log = std::fs::read_to_string(&log).expect("UTF-8");
     assert!(log.contains("ready"), "something is logged");
     let refresh = cookie(&login);
-    let secrets = ["王", "secretname", "secretword", PASSWORD, &drawn, &access(&login), &refresh["daybook_refresh=".len()..]];
+    let secrets = [
+        "王",
+        "secretname",
+        "secretword",
+        PASSWORD,
+        &drawn,
+        &access(&login),
+        &refresh["daybook_refresh=".len()..],
+    ];
     for secret in secrets {
         assert!(!log.contains(secret), "{secret} in {log}");
     }

@@ -18,11 +18,19 @@ fn a_visit_written_without_a_server_reaches_the_managers_timeline() {
     let rep = world.phone("wang", "王");
     let manager = world.phone("chen", "陈");
     assert!(world.server.take().expect("running").stop());
-    let made = rep.must(&["customer", "add", "--name", "明达机械", "--address", "烟台", "--phone", "13800001111"]);
+    let made =
+        rep.must(&["customer", "add", "--name", "明达机械", "--address", "烟台", "--phone", "13800001111"]);
     let id = made["id"].as_str().expect("an id").to_owned();
     rep.must(&[
-        "visit", "add", "明达机械", "--text", "看了设备", "--at", "2026-11-20T09:10:00+08:00",
-        "--quote", "46#液压油|200L|1850/桶",
+        "visit",
+        "add",
+        "明达机械",
+        "--text",
+        "看了设备",
+        "--at",
+        "2026-11-20T09:10:00+08:00",
+        "--quote",
+        "46#液压油|200L|1850/桶",
     ]);
     assert!(rep.must(&["pending"])["edits"].as_u64() > Some(0));
     assert!(!rep.run(&["sync", "--timeout", "1"]).ok(), "no server, no success");
@@ -63,8 +71,10 @@ fn a_manager_who_watches_sees_the_visit_without_asking() {
     rep.must(&["customer", "add", "--name", "明达机械"]);
     rep.must(&["visit", "add", "明达机械", "--text", "看了设备"]);
     rep.must(&["sync"]);
-    let seen: Vec<Value> =
-        lines.lines().map(|line| serde_json::from_str(&line.expect("a line")).expect("one value a line")).collect();
+    let seen: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(&line.expect("a line")).expect("one value a line"))
+        .collect();
     assert!(watching.wait().expect("ended").success());
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0]["customer_name"], "明达机械");
@@ -76,7 +86,8 @@ fn two_phones_edit_one_card_offline_and_both_show_both_values() {
     let world = World::running();
     let one = world.phone("wang", "王");
     let two = world.phone("zhao", "赵");
-    let made = one.must(&["customer", "add", "--name", "明达机械", "--address", "旧址", "--phone", "13800001111"]);
+    let made =
+        one.must(&["customer", "add", "--name", "明达机械", "--address", "旧址", "--phone", "13800001111"]);
     let id = made["id"].as_str().expect("an id");
     one.must(&["sync"]);
     two.must(&["sync"]);
@@ -94,11 +105,17 @@ fn two_phones_edit_one_card_offline_and_both_show_both_values() {
     }
     assert_eq!(first["fields"]["short_name"], "明达");
     assert_eq!(first["fields"]["level"], "C");
-    let clash = array(&first["clashes"]).iter().find(|clash| clash["field"] == "address").expect("a clash").clone();
-    let mut values: Vec<_> = array(&clash["values"]).iter().map(|value| value["value"].as_str().expect("text")).collect();
+    let clash =
+        array(&first["clashes"]).iter().find(|clash| clash["field"] == "address").expect("a clash").clone();
+    let mut values: Vec<_> =
+        array(&clash["values"]).iter().map(|value| value["value"].as_str().expect("text")).collect();
     values.sort_unstable();
     assert_eq!(values, ["王的地址", "赵的地址"]);
-    assert!(array(&clash["values"]).iter().all(|value| value["person"].is_string() && value["recorded_at"].is_string()));
+    assert!(
+        array(&clash["values"])
+            .iter()
+            .all(|value| value["person"].is_string() && value["recorded_at"].is_string())
+    );
     let numbers: Vec<_> = array(&first["phones"])
         .iter()
         .filter(|phone| phone["state"] == "active")
@@ -239,8 +256,11 @@ fn a_watch_outlives_its_server() {
     let rep = world.phone("wang", "王");
     let manager = world.phone("chen", "陈");
     manager.must(&["sync"]);
-    let mut watching =
-        manager.command(&["watch", "--count", "2", "--seconds", "60"]).stdout(Stdio::piped()).spawn().expect("starts");
+    let mut watching = manager
+        .command(&["watch", "--count", "2", "--seconds", "60"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
     let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
     rep.must(&["customer", "add", "--name", "明达机械"]);
     rep.must(&["visit", "add", "明达机械", "--text", "在线时写的"]);
@@ -288,7 +308,8 @@ fn a_phone_in_use_is_not_opened_twice() {
     let world = World::running();
     let rep = world.phone("wang", "王");
     rep.must(&["sync"]);
-    let mut watching = rep.command(&["watch", "--seconds", "60"]).stdout(Stdio::piped()).spawn().expect("starts");
+    let mut watching =
+        rep.command(&["watch", "--seconds", "60"]).stdout(Stdio::piped()).spawn().expect("starts");
     // The lock is taken before the first line is printed, and a registration is a line.
     let other = world.phone("zhao", "赵");
     let made = other.must(&["customer", "add", "--name", "别家"]);

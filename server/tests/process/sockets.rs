@@ -81,7 +81,8 @@ fn until_closed(mut stream: TcpStream) -> Vec<u8> {
 // SEC-10
 #[test]
 fn silent_and_slow_connections_are_closed() {
-    let settings = [("DAYBOOK_FIRST_BYTE_MS", "200"), ("DAYBOOK_HEAD_MS", "300"), ("DAYBOOK_HELLO_MS", "200")];
+    let settings =
+        [("DAYBOOK_FIRST_BYTE_MS", "200"), ("DAYBOOK_HEAD_MS", "300"), ("DAYBOOK_HELLO_MS", "200")];
     let world = World::running_with(&settings);
     let address = world.url().strip_prefix("http://").expect("http").to_owned();
     let connect = || TcpStream::connect(&address).expect("connects");
@@ -92,7 +93,10 @@ fn silent_and_slow_connections_are_closed() {
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     let mut idle = connect();
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
-    assert!(String::from_utf8_lossy(&until_closed(idle)).contains("200 OK"), "answered, then closed for idleness");
+    assert!(
+        String::from_utf8_lossy(&until_closed(idle)).contains("200 OK"),
+        "answered, then closed for idleness"
+    );
     let mut mute = Socket::open(world.url());
     assert_eq!(mute.goodbye(), Some(Goodbye::Malformed), "no hello");
     assert_eq!(send("GET", &format!("{}/healthz", world.url()), &[], b"").status, 200);
@@ -142,7 +146,12 @@ fn metrics_count_and_name_nobody() {
     log_in(world.url(), "王");
     let metrics = send("GET", &format!("{}/metrics", world.url()), &[], b"");
     let text = String::from_utf8(metrics.body).expect("UTF-8");
-    for name in ["daybook_sessions", "daybook_commits_total", "daybook_admission_worker_deaths_total", "daybook_logins_total"] {
+    for name in [
+        "daybook_sessions",
+        "daybook_commits_total",
+        "daybook_admission_worker_deaths_total",
+        "daybook_logins_total",
+    ] {
         assert!(text.contains(name), "{name} in {text}");
     }
     assert!(!text.contains('王'));

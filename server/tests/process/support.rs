@@ -82,7 +82,8 @@ impl Server {
         let mut line = String::new();
         let out = child.stdout.take().expect("piped");
         BufReader::new(out).read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("not ready: {line:?}")).to_owned();
+        let url =
+            line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("not ready: {line:?}")).to_owned();
         Server { child, url }
     }
 
@@ -94,7 +95,8 @@ impl Server {
 
     /// Asks it to stop and waits; says whether it ended well.
     pub fn stop(mut self) -> bool {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        let asked =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
         assert!(asked.success());
         self.child.wait().expect("ended").success()
     }
@@ -118,7 +120,11 @@ pub struct World {
 impl World {
     /// A new organisation with a rep 王, a rep 李, an assistant 赵 and a manager 陈.
     pub fn new() -> World {
-        let world = World { folder: tempfile::tempdir().expect("a folder"), server: None, address: "127.0.0.1:0".to_owned() };
+        let world = World {
+            folder: tempfile::tempdir().expect("a folder"),
+            server: None,
+            address: "127.0.0.1:0".to_owned(),
+        };
         let data = world.data();
         must(&["init", "--data", path(&data)]);
         for (name, role) in [("王", "rep"), ("李", "rep"), ("赵", "assistant"), ("陈", "manager")] {

@@ -100,10 +100,13 @@ impl Client {
         let is_reoffer = matches!(self.outbox.get(out).map(|row| &row.work), Some(Work::Reoffer { .. }));
         match refusal.rule {
             // What a restored server lost of somebody else, it gets back from somebody else's phone.
-            Rule::NotFound | Rule::SequenceGap if is_reoffer => self.outbox.pauses_of(lane) < REOFFER_BELIEVED_AFTER,
+            Rule::NotFound | Rule::SequenceGap if is_reoffer => {
+                self.outbox.pauses_of(lane) < REOFFER_BELIEVED_AFTER
+            }
             // The gap is what an earlier change of the document left that waits itself.
             Rule::SequenceGap => {
-                self.outbox.pauses_of(lane) > 0 && self.outbox.pending_of(doc).first().is_some_and(|first| *first < out)
+                self.outbox.pauses_of(lane) > 0
+                    && self.outbox.pending_of(doc).first().is_some_and(|first| *first < out)
             }
             Rule::NotFound => self.is_customer_on_its_way(out, lane),
             _ => false,
@@ -112,11 +115,15 @@ impl Client {
 
     /// Whether the customer of a row was made here and the server may not have registered it yet.
     fn is_customer_on_its_way(&self, out: u64, lane: Lane) -> bool {
-        let Some(Scope::Customer(customer)) = self.outbox.get(out).map(|row| row.scope()) else { return false };
+        let Some(Scope::Customer(customer)) = self.outbox.get(out).map(|row| row.scope()) else {
+            return false;
+        };
         let is_ungranted = self.ledger.scope(Scope::Customer(customer)).is_none();
         let is_unsent = self.outbox.is_pending(customer) && self.held.get(customer).is_none();
         let is_card = lane == Lane::Doc(customer);
-        !is_card && is_ungranted && (is_unsent || self.outbox.pauses_of(lane) < NOT_FOUND_BELIEVED_AFTER)
+        !is_card
+            && is_ungranted
+            && (is_unsent || self.outbox.pauses_of(lane) < NOT_FOUND_BELIEVED_AFTER)
             && (is_unsent || self.held.get(customer).is_some())
     }
 
@@ -148,7 +155,9 @@ impl Client {
         let lane = Lane::Release(scope);
         let is_leaving = self.ledger.scope(scope).is_some_and(|state| state.row.leaving);
         match result {
-            ItemResult::Accepted(_) | ItemResult::Known(_) if is_leaving && !self.outbox.is_scope_pending(scope) => {
+            ItemResult::Accepted(_) | ItemResult::Known(_)
+                if is_leaving && !self.outbox.is_scope_pending(scope) =>
+            {
                 self.outbox.clear_pause(lane);
                 self.drop_scope(scope);
             }
@@ -184,7 +193,9 @@ impl Client {
             match &mut row.work {
                 Work::Edit(work) => {
                     place.get_or_insert((work.kind, work.scope, received));
-                    let Some(index) = work.changes.iter().position(|change| change.hash == *hash) else { continue };
+                    let Some(index) = work.changes.iter().position(|change| change.hash == *hash) else {
+                        continue;
+                    };
                     chunks.push(work.changes.remove(index).bytes);
                     work.begun = true;
                     if work.changes.is_empty() {
@@ -194,7 +205,9 @@ impl Client {
                 // Everybody else sees when the restored server received it, so its author does, too.
                 Work::Reoffer { kind, scope, changes, .. } => {
                     place.get_or_insert((*kind, *scope, received));
-                    let Some(index) = changes.iter().position(|each| each.change.hash == *hash) else { continue };
+                    let Some(index) = changes.iter().position(|each| each.change.hash == *hash) else {
+                        continue;
+                    };
                     // What it builds on is on the server too, or the server could not have taken it.
                     chunks.extend(changes.drain(..=index).map(|each| each.change.bytes));
                     if !changes.iter().any(|each| each.own) {

@@ -105,14 +105,7 @@ impl Client {
         }
     }
 
-    fn take_changes(
-        &mut self,
-        doc: DocId,
-        kind: Kind,
-        scope: Scope,
-        changes: &[&[u8]],
-        received: UtcMillis,
-    ) {
+    fn take_changes(&mut self, doc: DocId, kind: Kind, scope: Scope, changes: &[&[u8]], received: UtcMillis) {
         let merged = if self.outbox.is_pending(doc) {
             self.extend_acknowledged(doc, changes)
         } else {
@@ -251,7 +244,11 @@ impl Client {
             }
             // Unsent work of a scope that is not granted: a restored server will register it again; any other
             // server has taken it away, and the copy goes when the work has gone.
-            if self.meta.recovering { self.ledger.remove(scope) } else { self.ledger.leave(scope) }
+            if self.meta.recovering {
+                self.ledger.remove(scope)
+            } else {
+                self.ledger.leave(scope)
+            }
             self.touch(Key::Scope(scope));
             self.index.touch_scope(scope);
         }
@@ -295,7 +292,8 @@ impl Client {
     /// The server's store is another one than the cursor's (S14), or the copy is damaged: everything is
     /// fetched anew, and replaces what is held as it comes.
     pub(super) fn begin_epoch(&mut self, incarnation: Option<IncarnationId>) {
-        self.meta.recovering |= incarnation.is_some_and(|new| self.meta.incarnation.is_some_and(|old| old != new));
+        self.meta.recovering |=
+            incarnation.is_some_and(|new| self.meta.incarnation.is_some_and(|old| old != new));
         self.meta.incarnation = incarnation.or(self.meta.incarnation);
         self.meta.cursor = None;
         self.meta.epoch = self.meta.epoch.saturating_add(1);

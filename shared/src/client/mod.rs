@@ -79,9 +79,7 @@ pub struct Profile {
 pub type Row = (String, Vec<u8>);
 
 /// The number of an edit on this phone. Increasing; survives restarts.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct EditId(pub u64);
 

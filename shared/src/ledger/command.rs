@@ -53,9 +53,9 @@ impl Command {
     /// The customer that the command is about.
     pub fn customer(&self) -> DocId {
         match self {
-            Command::Accept { customer } | Command::Transfer { customer, .. } | Command::SettleLate { customer, .. } => {
-                *customer
-            }
+            Command::Accept { customer }
+            | Command::Transfer { customer, .. }
+            | Command::SettleLate { customer, .. } => *customer,
         }
     }
 }

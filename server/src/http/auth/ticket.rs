@@ -38,7 +38,8 @@ impl Tickets {
             waiting.retain(|_, ticket| ticket.until_ms > now_ms);
         }
         if waiting.len() >= WAITING_MAX
-            && let Some(oldest) = waiting.iter().min_by_key(|(_, ticket)| ticket.until_ms).map(|(hash, _)| *hash)
+            && let Some(oldest) =
+                waiting.iter().min_by_key(|(_, ticket)| ticket.until_ms).map(|(hash, _)| *hash)
         {
             waiting.remove(&oldest);
         }

@@ -141,7 +141,8 @@ impl Keys {
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        let data = jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation).map_err(|_| InvalidToken)?;
+        let data =
+            jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation).map_err(|_| InvalidToken)?;
         if data.header.typ.as_deref() == Some(TYPE) { Ok(data.claims) } else { Err(InvalidToken) }
     }
 
@@ -216,7 +217,8 @@ mod tests {
         assert!(keys.check(&sign(&header(None, Algorithm::EdDSA), &claims())).is_err());
         // The public key as an HMAC secret, and no signature at all: the classic forgeries.
         let hmac = EncodingKey::from_secret(keys.verifying.try_get_as_bytes().expect("public bytes"));
-        let confused = jsonwebtoken::encode(&header(Some(TYPE), Algorithm::HS256), &claims(), &hmac).expect("signs");
+        let confused =
+            jsonwebtoken::encode(&header(Some(TYPE), Algorithm::HS256), &claims(), &hmac).expect("signs");
         assert!(keys.check(&confused).is_err());
         assert!(keys.check("eyJhbGciOiJub25lIn0.e30.").is_err());
         assert!(keys.check("").is_err());
@@ -227,7 +229,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("daybook-keys-{:?}", clock::random::<8>()));
         fs::create_dir(&folder).expect("a folder");
         let path = folder.join("keys");
-        let token = Keys::open(&path).expect("drawn").issue(PersonId([1; 16]), DeviceId([2; 16]), seconds_now());
+        let token =
+            Keys::open(&path).expect("drawn").issue(PersonId([1; 16]), DeviceId([2; 16]), seconds_now());
         assert!(Keys::open(&path).expect("read").check(&token).is_ok());
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(&path).expect("exists").permissions().mode() & 0o777, 0o600);

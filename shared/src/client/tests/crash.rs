@@ -40,7 +40,8 @@ fn day(mut crash: impl FnMut(&mut Phone)) -> (Hub, Phone) {
         actor: crate::id::ActorId([8; 16]),
         recorded: phone.client.clock.recorded(phone.now()),
     };
-    let mut copy = Document::load(&hub.docs.get_mut(&FACTORY).expect("registered").document.save()).expect("saved");
+    let mut copy =
+        Document::load(&hub.docs.get_mut(&FACTORY).expect("registered").document.save()).expect("saved");
     let fields = patch([("district", "吴中")]);
     let changes = copy.edit(&other, &Edit::EditCustomer { customer: FACTORY, fields }).expect("valid");
     let changes: Vec<Vec<u8>> = changes.into_iter().map(|change| change.bytes).collect();

@@ -164,7 +164,8 @@ fn cl_25_a_restored_server_is_offered_everything_again() {
     assert_eq!(phone.customers().len(), 2);
     assert_eq!(phone.sync_state(VISIT), SyncState::Server);
     let digest = hub.digest(phone.person.id);
-    let held = [FACTORY, second].iter().fold(0, |sum, id| sum ^ phone.client.held.digest(Scope::Customer(*id)).0);
+    let held =
+        [FACTORY, second].iter().fold(0, |sum, id| sum ^ phone.client.held.digest(Scope::Customer(*id)).0);
     assert_eq!(held, digest.0);
     assert_eq!(phone.client.ledger.events(FACTORY).len(), 1, "events are the restored server's");
     assert_eq!(desk.text(FACTORY, "address").as_deref(), Some("在苏州之后"));
@@ -244,7 +245,8 @@ fn cl_50_opening_over_list_rows_opens_no_document() {
     phone.sync(&mut hub);
     // A document that cannot be loaded proves that nobody tried.
     let key = format!("doc/{VISIT}");
-    let mut row: crate::client::rows::DocRow = crate::client::rows::decode(&phone.rows[&key]).expect("our own row");
+    let mut row: crate::client::rows::DocRow =
+        crate::client::rows::decode(&phone.rows[&key]).expect("our own row");
     row.saved = b"unloadable".to_vec().into();
     phone.rows.insert(key, crate::client::rows::encode(&row));
     phone.network = false;
@@ -262,7 +264,8 @@ fn cl_51_the_stored_first_screen_is_true_when_its_write_is_on_disk() {
     phone.network = false;
     phone.edit(card(FACTORY, "东方机械厂"));
     phone.run(&mut hub);
-    let home: crate::view::HomeView = serde_json::from_slice(&phone.rows["view/home"]).expect("JSON of a home");
+    let home: crate::view::HomeView =
+        serde_json::from_slice(&phone.rows["view/home"]).expect("JSON of a home");
     assert_eq!(home.recent.len(), 1);
     assert_eq!(home.recent[0].sync, SyncState::Local, "not `saving`: the write that says so is on disk");
     assert_eq!(home.status.pending.edits, 1);
@@ -278,7 +281,8 @@ fn cl_45_another_person_cannot_take_over_unsent_work_and_an_empty_phone_is_empti
     phone.run(&mut hub);
     let other = person(7, Role::Rep);
     hub.add_person(&other);
-    let profile = Profile { person: other.clone(), team: None, device: DeviceId([7; 16]), server: "test".to_owned() };
+    let profile =
+        Profile { person: other.clone(), team: None, device: DeviceId([7; 16]), server: "test".to_owned() };
     assert!(!phone.client.may_login(other.id));
     phone.client.handle_login(phone.now(), profile.clone());
     phone.run(&mut hub);
@@ -307,7 +311,11 @@ fn cl_46_goodbyes_lead_to_their_links() {
     let (mut hub, mut phone) = rep_with_factory();
     assert_eq!(says(&mut phone, Goodbye::ShuttingDown), Link::Offline);
     phone.sync(&mut hub);
-    assert_eq!(says(&mut phone, Goodbye::Unauthenticated), Link::Offline, "the ticket may only have been late");
+    assert_eq!(
+        says(&mut phone, Goodbye::Unauthenticated),
+        Link::Offline,
+        "the ticket may only have been late"
+    );
     let due = phone.client.poll_timeout().expect("dials again");
     phone.pass(due - phone.monotonic);
     phone.client.handle_timeout(phone.now());
@@ -374,7 +382,9 @@ fn cl_23_a_former_owner_loses_nothing_of_all_four_kinds_of_unsent_work() {
     assert_eq!(kept.len(), 1);
     assert!(kept[0].held);
     assert_eq!(kept[0].customer_name, "东方机械厂", "although the card is gone");
-    let Answer::Requests(requests) = phone.client.query(phone.now(), &Query::Requests) else { panic!("requests answer") };
+    let Answer::Requests(requests) = phone.client.query(phone.now(), &Query::Requests) else {
+        panic!("requests answer")
+    };
     assert_eq!(requests.len(), 1);
     assert!(requests[0].refusal.is_some());
     assert_eq!(requests[0].customer_name, "东方机械厂");

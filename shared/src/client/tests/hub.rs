@@ -113,7 +113,9 @@ impl Hub {
     }
 
     fn is_granted(&self, person: PersonId, scope: Scope) -> bool {
-        self.grants.iter().any(|grant| grant.person == person && grant.scope == scope && grant.until.is_none())
+        self.grants
+            .iter()
+            .any(|grant| grant.person == person && grant.scope == scope && grant.until.is_none())
     }
 
     /// A change made elsewhere, accepted without questions.
@@ -204,12 +206,14 @@ impl Hub {
         if spoiled.contains(&doc) {
             return ItemResult::Skipped;
         }
-        let is_new_card = scope == Scope::Customer(doc) && !self.docs.contains_key(&doc) && header.deps.is_empty();
+        let is_new_card =
+            scope == Scope::Customer(doc) && !self.docs.contains_key(&doc) && header.deps.is_empty();
         let was_granted = self.grants.iter().any(|grant| grant.person == person && grant.scope == scope);
         if !is_new_card && !was_granted {
             return ItemResult::Refused(Rule::NotFound.into());
         }
-        let contains = |marker: &Vec<u8>| bytes.windows(marker.len()).any(|window| window == marker.as_slice());
+        let contains =
+            |marker: &Vec<u8>| bytes.windows(marker.len()).any(|window| window == marker.as_slice());
         if let Some((_, rule)) = self.refuse.iter().find(|(marker, _)| contains(marker)) {
             return ItemResult::Refused((*rule).into());
         }
@@ -231,7 +235,10 @@ impl Hub {
             let kind = EventKind::CustomerRegistered {
                 customer: doc,
                 first_recorder: person,
-                provisional: format!("临{:04}", self.docs.values().filter(|known| known.kind == Kind::Customer).count()),
+                provisional: format!(
+                    "临{:04}",
+                    self.docs.values().filter(|known| known.kind == Kind::Customer).count()
+                ),
                 recorded: None,
             };
             self.event(scope, None, kind);
@@ -287,14 +294,22 @@ impl Hub {
                 items.push(Item::Granted { scope, access, full: true });
             }
             let in_range = |seq: u64| seq > after && seq <= target;
-            let events: Vec<_> =
-                self.events.iter().filter(|event| event.scope == scope && in_range(event.seq.0)).cloned().collect();
+            let events: Vec<_> = self
+                .events
+                .iter()
+                .filter(|event| event.scope == scope && in_range(event.seq.0))
+                .cloned()
+                .collect();
             if !events.is_empty() {
                 items.push(Item::Events(events));
             }
             for (doc, known) in self.docs.iter_mut().filter(|(_, known)| known.scope == scope) {
-                let fresh: Vec<_> =
-                    known.log.iter().filter(|(seq, _)| in_range(*seq)).map(|(_, bytes)| bytes.clone()).collect();
+                let fresh: Vec<_> = known
+                    .log
+                    .iter()
+                    .filter(|(seq, _)| in_range(*seq))
+                    .map(|(_, bytes)| bytes.clone())
+                    .collect();
                 if fresh.is_empty() {
                     continue;
                 }

@@ -14,7 +14,8 @@ fn cl_1_nothing_is_sent_or_called_saved_before_the_store_has_confirmed_it() {
     assert_eq!(phone.sync_state(VISIT), SyncState::Saving);
     assert_eq!(phone.status().saving, 1);
     assert_eq!(phone.sent_pushes(), sent);
-    let Some(Output::Store(write)) = phone.outputs.iter().rfind(|output| matches!(output, Output::Store(_))).cloned()
+    let Some(Output::Store(write)) =
+        phone.outputs.iter().rfind(|output| matches!(output, Output::Store(_))).cloned()
     else {
         panic!("the edit was never given to the store")
     };
@@ -96,7 +97,10 @@ fn cl_11_a_refused_edit_is_taken_back_kept_and_shown_and_later_edits_are_made_ag
     assert_eq!(hub.docs[&FACTORY].document.text_of("city").as_deref(), Some("苏州"));
     let refused = phone.refused();
     assert_eq!(refused.len(), 1);
-    assert_eq!((refused[0].edit_id, refused[0].refusal.rule, refused[0].held), (bad.0, Rule::SchemaViolated, false));
+    assert_eq!(
+        (refused[0].edit_id, refused[0].refusal.rule, refused[0].held),
+        (bad.0, Rule::SchemaViolated, false)
+    );
     assert_eq!(refused[0].customer_name, "东方机械厂");
     assert_eq!(phone.status().pending.refused, 1);
     assert_eq!(hub.actors.len(), 2, "the rebase wrote under a fresh actor");
@@ -233,11 +237,15 @@ fn cl_17_a_request_waits_offline_is_answered_once_and_a_refused_one_is_kept_with
     desk.sync(&mut hub);
     let row = &desk.customers()[0];
     assert_eq!((row.code.as_deref(), row.requested, row.sync), (Some("KH00001"), false, SyncState::Accepted));
-    let Answer::Requests(requests) = desk.client.query(desk.now(), &Query::Requests) else { panic!("requests answer") };
+    let Answer::Requests(requests) = desk.client.query(desk.now(), &Query::Requests) else {
+        panic!("requests answer")
+    };
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].refusal.as_ref().map(|refusal| refusal.rule), Some(Rule::OwnerInactive));
     desk.client.handle_dismiss_request(desk.now(), second);
-    let Answer::Requests(requests) = desk.client.query(desk.now(), &Query::Requests) else { panic!("requests answer") };
+    let Answer::Requests(requests) = desk.client.query(desk.now(), &Query::Requests) else {
+        panic!("requests answer")
+    };
     assert!(requests.is_empty());
 }
 

@@ -68,11 +68,16 @@ fn cl_52_the_manager_sees_the_visit_in_the_timeline_with_who_and_how_far() {
     phone.disconnect(&mut hub);
     phone.edit(full_visit(VISIT, "看了注塑车间", ("送样", "2025-12-01")));
     phone.run(&mut hub);
-    let entry = timeline(&mut phone, FACTORY).into_iter().find(|entry| entry.kind == "visit").expect("the visit");
-    assert_eq!((entry.sync, entry.received_at.is_none(), entry.person.as_str()), (SyncState::Local, true, "人1"));
+    let entry =
+        timeline(&mut phone, FACTORY).into_iter().find(|entry| entry.kind == "visit").expect("the visit");
+    assert_eq!(
+        (entry.sync, entry.received_at.is_none(), entry.person.as_str()),
+        (SyncState::Local, true, "人1")
+    );
     phone.network = true;
     phone.sync(&mut hub);
-    let entry = timeline(&mut phone, FACTORY).into_iter().find(|entry| entry.kind == "visit").expect("the visit");
+    let entry =
+        timeline(&mut phone, FACTORY).into_iter().find(|entry| entry.kind == "visit").expect("the visit");
     assert_eq!((entry.sync, entry.received_at.is_some()), (SyncState::Server, true));
     let mut manager = colleague(&mut hub, 2);
     hub.add_person(&person(1, Role::Rep));
@@ -99,7 +104,9 @@ fn cl_52_an_entry_follows_its_document_its_customer_and_its_people() {
     phone.sync(&mut hub);
     assert_eq!(timeline(&mut phone, FACTORY)[1].text, "一");
     phone.edit(Edit::EditVisit { visit: VISIT, fields: patch([("record", "二")]) });
-    phone.edit(Edit::EditCustomer { customer: FACTORY, fields: patch([("name", "东方机械有限公司")]) });
+    phone.edit(Edit::EditCustomer {
+        customer: FACTORY, fields: patch([("name", "东方机械有限公司")])
+    });
     let entry = timeline(&mut phone, FACTORY)[1].clone();
     assert_eq!((entry.text.as_str(), entry.customer_name.as_str()), ("二", "东方机械有限公司"));
     assert_eq!(entry.sync, SyncState::Saving);

@@ -205,6 +205,9 @@ impl World {
             if (status.pending.edits != 0 && !self.phones[phone].stranded) || status.saving != 0 {
                 return Err(format!("phone {phone} is at rest with work left (I8): {status:?}"));
             }
+            if self.phones[phone].stranded {
+                continue;
+            }
             for customer in
                 readable.values().filter_map(|(scope, _)| scope.customer()).collect::<BTreeSet<_>>()
             {

@@ -126,7 +126,7 @@ impl World {
         let server = Server::new(&mut dice, &mut model)?;
         let weather = Weather::draw(&mut dice);
         let climate = Climate::draw(&mut dice);
-        let acts_left = dice.between(20, 70) as u32;
+        let acts_left = dice.between(15, 45) as u32;
         let mut world = World {
             seed,
             dice,

@@ -25,6 +25,7 @@ fn no_world_loses_leaks_or_wedges() {
     );
 }
 
+/// SIM-12
 #[test]
 fn a_seed_tells_the_same_story_twice() {
     for seed in 0..3 {

@@ -2,14 +2,14 @@
 //! Knows nothing of the server but its interface.
 
 pub mod arguments;
-mod customer;
-mod exchange;
-mod find;
-mod ledger;
 pub mod link;
 pub mod phone;
-mod state;
+mod find;
+mod customer;
 mod visit;
+mod ledger;
+mod state;
+mod exchange;
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,19 +1,19 @@
 //! The server's face: routes, sockets, authentication, the embedded app. Hands frames to the hub and knows
 //! nothing of documents.
 
+pub mod error;
+pub mod auth;
 pub mod accept;
 mod assets;
-pub mod auth;
-pub mod devices;
-pub mod error;
-mod exchange;
-mod files;
 mod headers;
 mod health;
 mod identity;
 mod login;
-pub mod serve;
+pub mod devices;
+mod files;
 mod socket;
+mod exchange;
+pub mod serve;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -486,6 +486,7 @@ impl<S: Store> Hub<S> {
         if push.items.len() > limits::BATCH_ITEMS_MAX {
             return self.close(session, Goodbye::Malformed);
         }
+        // SYNC-5
         if state.pushes >= PUSHES_WAITING_MAX {
             return self.close(session, Goodbye::Overloaded);
         }

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared::client::Client;
 use shared::edit::{Edit, Patch, Value};
@@ -14,10 +13,11 @@ use shared::id::{DocId, PersonId};
 use shared::limits::WORD_CHARS_MAX;
 use shared::refusal::Refusal;
 use shared::time::Now;
-use shared::view::{Answer, FieldMap, Query};
 
+use super::book::{Book, KnownCard, KnownCustomer, KnownVisit, PhoneBook};
 use super::grid::{Grid, GridRow, SheetError, column_name, place};
 use super::header::{self, Header, Role, classify};
+use super::outcome::{ColumnReport, NoteReport, Report, RowReport, RowStatus, excerpt};
 use super::reading::{CellRemark, RowDraft, VisitDraft, read_row, split_nature};
 use super::remark::Remark;
 use super::width::bare;
@@ -92,126 +92,6 @@ fn outside(outside: &mut Vec<(String, CellRemark)>, sheet: &str, row: &GridRow) 
     }));
 }
 
-/// A customer that the phone knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownCustomer {
-    /// The card.
-    pub id: DocId,
-    /// The full name.
-    pub name: String,
-    /// The short name.
-    pub short_name: Option<String>,
-    /// Whether the importing person owns it.
-    pub mine: bool,
-}
-
-/// A card that the phone knows, as far as an import looks at it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KnownCard {
-    /// Single-valued fields as text.
-    pub fields: BTreeMap<String, String>,
-    /// Telephone numbers, retired ones included.
-    pub phones: Vec<String>,
-    /// By collection key, the names in it (`name`, `product`, `type`).
-    pub names: BTreeMap<String, BTreeSet<String>>,
-}
-
-/// A visit that the phone knows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KnownVisit {
-    /// What the import that made it saw in the cell.
-    pub import_key: Option<String>,
-    /// Whether it was voided.
-    pub voided: bool,
-    /// Ids of its records by collection key.
-    pub records: BTreeMap<String, Vec<String>>,
-}
-
-/// What an import reads before it plans: the phone, or a book in memory.
-pub trait Book {
-    /// Who imports: id and name.
-    fn person(&mut self) -> Option<(PersonId, String)>;
-    /// Every customer that the phone knows.
-    fn customers(&mut self) -> Vec<KnownCustomer>;
-    /// A card.
-    fn card(&mut self, id: DocId) -> Option<KnownCard>;
-    /// A visit.
-    fn visit(&mut self, id: DocId) -> Option<KnownVisit>;
-}
-
-/// A phone at a moment.
-pub struct PhoneBook<'a> {
-    /// The phone's machine.
-    pub client: &'a mut Client,
-    /// The moment.
-    pub now: Now,
-}
-
-impl Book for PhoneBook<'_> {
-    fn person(&mut self) -> Option<(PersonId, String)> {
-        self.client.profile().map(|profile| (profile.person.id, profile.person.name.clone()))
-    }
-
-    fn customers(&mut self) -> Vec<KnownCustomer> {
-        let me = self.person().map(|(id, _)| id);
-        let everybody = Query::Customers { search: String::new(), limit: usize::MAX };
-        match self.client.query(self.now, &everybody) {
-            Answer::Customers(rows) => rows
-                .into_iter()
-                .map(|row| KnownCustomer {
-                    id: row.id,
-                    name: row.name,
-                    short_name: row.short_name,
-                    mine: row.owner == me,
-                })
-                .collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    fn card(&mut self, id: DocId) -> Option<KnownCard> {
-        let Answer::Customer(Some(card)) = self.client.query(self.now, &Query::Customer { id }) else {
-            return None;
-        };
-        let named = |records: &Vec<FieldMap>| {
-            let name = |record: &FieldMap| {
-                ["name", "product", "type"].iter().find_map(|key| text_of(record.get(*key)))
-            };
-            records.iter().filter_map(name).map(|name| bare(&name)).collect()
-        };
-        Some(KnownCard {
-            fields: card
-                .fields
-                .iter()
-                .filter_map(|(key, value)| Some((key.clone(), text_of(Some(value))?)))
-                .collect(),
-            phones: card.phones.into_iter().map(|phone| phone.number).collect(),
-            names: card.records.iter().map(|(key, records)| (key.clone(), named(records))).collect(),
-        })
-    }
-
-    fn visit(&mut self, id: DocId) -> Option<KnownVisit> {
-        let Answer::Visit(Some(visit)) = self.client.query(self.now, &Query::Visit { id }) else {
-            return None;
-        };
-        let ids =
-            |records: &Vec<FieldMap>| records.iter().filter_map(|record| text_of(record.get("id"))).collect();
-        Some(KnownVisit {
-            import_key: text_of(visit.fields.get("import_key")),
-            voided: visit.entry.marks.iter().any(|mark| mark == "void"),
-            records: visit.records.iter().map(|(key, records)| (key.clone(), ids(records))).collect(),
-        })
-    }
-}
-
-fn text_of(value: Option<&serde_json::Value>) -> Option<String> {
-    match value? {
-        serde_json::Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        serde_json::Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
 /// What an import will do.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -219,127 +99,6 @@ pub struct Plan {
     pub report: Report,
     /// The edits in order, each with the index of its row in the report.
     pub edits: Vec<(usize, Edit)>,
-}
-
-/// What an import did, row by row.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Report {
-    /// The file.
-    pub file: String,
-    /// Whether nothing was written.
-    pub dry_run: bool,
-    /// Counts over all rows.
-    pub totals: Totals,
-    /// What each column was taken for.
-    pub columns: Vec<ColumnReport>,
-    /// What became of each row.
-    pub rows: Vec<RowReport>,
-    /// Titles, footers and other words that belong to no customer.
-    pub outside: Vec<NoteReport>,
-}
-
-/// Counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Totals {
-    /// Rows with a customer that is new.
-    pub rows_new: usize,
-    /// Rows that changed something of a customer that was known.
-    pub rows_updated: usize,
-    /// Rows that changed nothing.
-    pub rows_unchanged: usize,
-    /// Rows that were not imported, or not wholly.
-    pub rows_problem: usize,
-    /// Visits made.
-    pub visits_new: usize,
-    /// Visits changed.
-    pub visits_updated: usize,
-    /// Visits left as they are.
-    pub visits_unchanged: usize,
-    /// Quotes read.
-    pub quotes: usize,
-}
-
-/// One column of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ColumnReport {
-    /// The sheet's name; empty for CSV.
-    pub sheet: String,
-    /// Its letter.
-    pub column: String,
-    /// The header's words.
-    pub header: String,
-    /// What it was taken for.
-    pub role: String,
-}
-
-/// What became of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RowStatus {
-    /// 新增
-    New,
-    /// 更新
-    Updated,
-    /// 无变化
-    Unchanged,
-    /// 错误
-    Problem,
-}
-
-/// One row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RowReport {
-    /// The sheet's name; empty for CSV.
-    pub sheet: String,
-    /// The row as the sheet counts, from 1.
-    pub row: u32,
-    /// The number that the sheet gives the row.
-    pub number: Option<String>,
-    /// The customer's name as read.
-    pub customer: String,
-    /// The card.
-    pub customer_id: Option<DocId>,
-    /// Who looks after the customer, as the sheet says.
-    pub rep: Option<String>,
-    /// What happened.
-    pub status: RowStatus,
-    /// Visits made.
-    pub visits_new: usize,
-    /// Visits changed.
-    pub visits_updated: usize,
-    /// Visits left as they are.
-    pub visits_unchanged: usize,
-    /// Quotes read.
-    pub quotes: usize,
-    /// What a person should know.
-    pub notes: Vec<NoteReport>,
-}
-
-/// A remark about a cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NoteReport {
-    /// The sheet's name; empty for CSV and inside a row's report.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub sheet: String,
-    /// Where, such as `C5`.
-    pub cell: String,
-    /// In Chinese.
-    pub zh: String,
-    /// In English.
-    pub en: String,
-    /// The cell's words, where they stand nowhere else.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// What, by name.
-    #[serde(flatten)]
-    pub remark: Remark,
-}
-
-impl NoteReport {
-    fn new(sheet: &str, note: CellRemark) -> Self {
-        let (zh, en) = (note.remark.zh(), note.remark.en());
-        NoteReport { sheet: sheet.to_owned(), cell: note.cell, zh, en, text: note.text, remark: note.remark }
-    }
 }
 
 /// Plans an import into this phone. Nothing is written. A phone without a login plans nothing.
@@ -406,71 +165,6 @@ pub fn apply<T, E>(
     }
     report.count();
     Ok(report)
-}
-
-impl RowReport {
-    fn refuse(&mut self, refusal: &Refusal) {
-        self.status = RowStatus::Problem;
-        // Counts say what was made; of a row with a refusal the notes say more.
-        let about = refusal.about.as_deref().map(|about| format!(" ({about})")).unwrap_or_default();
-        let remark = Remark::Refused {
-            zh: format!("{}{about}", refusal.rule.zh()),
-            en: format!("{}{about}", refusal.rule.en()),
-        };
-        self.notes
-            .push(NoteReport::new("", CellRemark { cell: format!("{}", self.row), remark, text: None }));
-    }
-}
-
-impl Report {
-    /// The report as lines for a person.
-    pub fn lines(&self) -> String {
-        use std::fmt::Write;
-        let mut lines = String::new();
-        let mut say =
-            |line: std::fmt::Arguments| writeln!(lines, "{line}").expect("writing to a text cannot fail");
-        for row in &self.rows {
-            let status = match row.status {
-                RowStatus::New => "新增",
-                RowStatus::Updated => "更新",
-                RowStatus::Unchanged => "无变化",
-                RowStatus::Problem => "问题",
-            };
-            let (sheet, new, updated) = (&row.sheet, row.visits_new, row.visits_updated);
-            say(format_args!(
-                "{sheet} {} {status} {}：{new} 条新记录，{updated} 条更新，{} 条报价",
-                row.row, row.customer, row.quotes
-            ));
-            for note in row.notes.iter().filter(|note| note.remark != Remark::QuoteSource) {
-                let text =
-                    note.text.as_deref().map(|text| format!("：{}", excerpt(text))).unwrap_or_default();
-                say(format_args!("    {} {}{text}", note.cell, note.zh));
-            }
-        }
-        let Totals { rows_new, rows_updated, rows_unchanged, rows_problem, .. } = self.totals;
-        let dry = if self.dry_run { "（试运行，未写入）" } else { "" };
-        say(format_args!(
-            "新增 {rows_new} 更新 {rows_updated} 无变化 {rows_unchanged} 问题 {rows_problem}{dry}"
-        ));
-        lines
-    }
-
-    fn count(&mut self) {
-        let mut totals = Totals::default();
-        for row in &self.rows {
-            match row.status {
-                RowStatus::New => totals.rows_new += 1,
-                RowStatus::Updated => totals.rows_updated += 1,
-                RowStatus::Unchanged => totals.rows_unchanged += 1,
-                RowStatus::Problem => totals.rows_problem += 1,
-            }
-            totals.visits_new += row.visits_new;
-            totals.visits_updated += row.visits_updated;
-            totals.visits_unchanged += row.visits_unchanged;
-            totals.quotes += row.quotes;
-        }
-        self.totals = totals;
-    }
 }
 
 /// Customers by the forms of their names.
@@ -931,11 +625,6 @@ fn is_imported_record(id: &str) -> bool {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn excerpt(text: &str) -> String {
-    let short: String = text.chars().take(40).collect();
-    if short.len() < text.len() { format!("{short}…") } else { short }
 }
 
 fn digits(number: &str) -> String {

@@ -15,10 +15,10 @@ use shared::ledger::{Person, Role as LedgerRole};
 use shared::time::{Now, UtcMillis};
 use shared::view::{Answer, Query};
 
-use super::followups::{
-    Book, KnownCard, KnownCustomer, KnownVisit, Plan, Report, RowStatus, Sheet, apply, parse, plan, plan_in,
-};
+use super::book::{Book, KnownCard, KnownCustomer, KnownVisit};
+use super::followups::{Plan, Sheet, apply, parse, plan, plan_in};
 use super::grid::SheetError;
+use super::outcome::{Report, RowStatus};
 use super::width::{bare, half_width};
 
 /// Documents as plain fields by path.

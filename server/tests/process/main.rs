@@ -1,9 +1,9 @@
 //! The real binary, spawned: the contract for scripts, authentication, sockets and their limits, and phones
 //! that meet over a server. Rules SEC-n and CLI-n of `docs/spec.md`.
 
+mod support;
 mod caller;
 mod commands;
-mod login;
 mod phones;
+mod login;
 mod sockets;
-mod support;

@@ -543,6 +543,7 @@ impl World {
         let mut sung = self.model.canaries_in(bytes);
         match frame {
             ServerFrame::Page(page) => {
+                // SIM-5
                 if self.model.is_revoked(identity.device) {
                     return Err(format!("a page leaves for the revoked {:?} (I5)", identity.device));
                 }

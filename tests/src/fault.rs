@@ -57,8 +57,6 @@ faults! {
     ServerCrashedAfterCommit,
     /// The server's disk refuses a group.
     ServerWriteFailed,
-    /// The admission worker dies on a batch.
-    JudgeDied,
     /// The server comes back from an older copy of its store (S14).
     ServerRestored,
     /// A customer moves to another rep.

@@ -39,8 +39,6 @@ pub struct Climate {
     pub server_crash_permille: u64,
     /// Of a group that the server writes.
     pub commit_fails_permille: u64,
-    /// Of a batch that the admission worker judges.
-    pub judge_dies_permille: u64,
 }
 
 impl Climate {
@@ -48,9 +46,8 @@ impl Climate {
         Climate {
             phone_crash_permille: dice.below(3) * 2,
             write_fails_permille: dice.below(3) * 10,
-            server_crash_permille: dice.below(3) * 3,
+            server_crash_permille: dice.below(3) * 12,
             commit_fails_permille: dice.below(3) * 10,
-            judge_dies_permille: dice.below(3) * 4,
         }
     }
 }

@@ -39,11 +39,14 @@ pub struct SimulatedStore {
     inner: SqliteStore,
     fate: Fate,
     dead: bool,
+    failures: u64,
+    /// Whether it died after its last commit.
+    died_after: bool,
 }
 
 impl SimulatedStore {
     fn new(inner: SqliteStore) -> Self {
-        Self { inner, fate: Fate::Durable, dead: false }
+        Self { inner, fate: Fate::Durable, dead: false, failures: 0, died_after: false }
     }
 }
 
@@ -67,13 +70,18 @@ impl Store for SimulatedStore {
         match std::mem::replace(&mut self.fate, Fate::Durable) {
             _ if self.dead => Err(full()),
             Fate::Durable => self.inner.transaction(body),
-            Fate::Fails => self.inner.transaction(|transaction| body(transaction).and_then(|_| Err(full()))),
+            Fate::Fails => {
+                self.failures += 1;
+                self.inner.transaction(|transaction| body(transaction).and_then(|_| Err(full())))
+            }
             Fate::DiesBefore => {
                 self.dead = true;
+                self.died_after = false;
                 self.inner.transaction(|transaction| body(transaction).and_then(|_| Err(full())))
             }
             Fate::DiesAfter => {
                 self.dead = true;
+                self.died_after = true;
                 self.inner.transaction(body)
             }
         }
@@ -336,12 +344,9 @@ impl World {
                 self.server_crash();
                 return Ok(());
             }
-            let before = store.fate;
+            let failures = std::mem::take(&mut store.failures);
+            (0..failures).for_each(|_| self.faults.count(Fault::ServerWriteFailed));
             let output = hub.poll_output(now);
-            let after = hub.store_mut().fate;
-            if before == Fate::Fails && after != Fate::Fails {
-                self.faults.count(Fault::ServerWriteFailed);
-            }
             self.learn_commits()?;
             let Some(output) = output else {
                 if let Some(hub) = self.server.hub.as_mut() {
@@ -358,16 +363,13 @@ impl World {
     }
 
     fn count_death(&mut self) -> Result<(), Violation> {
-        let learned = self.server.learned;
-        self.learn_commits()?;
-        let head = self.server.store().lookup().head().expect(BROKEN);
-        let after = head > learned || self.dice.permille(0);
+        let after = self.server.store().died_after;
         self.faults.count(if after {
             Fault::ServerCrashedAfterCommit
         } else {
             Fault::ServerCrashedBeforeCommit
         });
-        Ok(())
+        self.learn_commits()
     }
 
     fn carry_out_for_server(&mut self, output: Output) -> Result<(), Violation> {

@@ -294,6 +294,12 @@ impl World {
             let is_refused = words.contains(&edit.token) || has_bytes;
             let has_work = self.status(phone).is_some_and(|status| status.pending.edits > 0);
             let is_unsent = has_work && self.phones[phone].disk.holds(edit.token.as_bytes());
+            // A phone that is locked out keeps its words and cannot offer them again to a restored server.
+            let is_locked_out =
+                self.refuses_login(phone).is_some() && self.phones[phone].disk.holds(edit.token.as_bytes());
+            if is_locked_out {
+                continue;
+            }
             if is_refused {
                 self.faults.count(Fault::EditRefused);
             } else if !is_unsent {

@@ -91,7 +91,8 @@ fn perform() -> Result<()> {
         }
         Task::Fuzz { target, rest } => {
             tools::require("cargo-fuzz", "cargo install cargo-fuzz")?;
-            cargo(["fuzz", "run", "-s", "none", &target]).env("RUSTC_BOOTSTRAP", "1").args(rest).go()
+            let corpus = format!("tests/corpus/{target}");
+            cargo(["fuzz", "run", "-s", "none", &target, &corpus]).env("RUSTC_BOOTSTRAP", "1").args(rest).go()
         }
         Task::Bench { rest } => {
             pwa::build(pwa::Profile::Small)?;

@@ -78,6 +78,8 @@ fn bind(profile: Profile) -> Result<()> {
         .web(true)
         .context("no mode set before")?
         .typescript(true)
+        .remove_name_section(true)
+        .remove_producers_section(true)
         .generate(BINDINGS)
         .context("wasm-bindgen")?;
     fs::write(stamp, profile.cargo_name())?;

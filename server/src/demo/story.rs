@@ -78,12 +78,15 @@ struct Story {
     demo: Demo,
 }
 
+/// Who takes part, each with the team's name.
+pub type Staff = Vec<(Person, Option<String>)>;
+
 /// Tells the story to an empty store and returns it with what was made and who takes part.
 pub fn tell(
     store: SqliteStore,
     now: UtcMillis,
     seed: u64,
-) -> Result<(SqliteStore, Demo, Vec<(Person, Option<String>)>), DemoFailure> {
+) -> Result<(SqliteStore, Demo, Staff), DemoFailure> {
     let begin = UtcMillis(now.0 - (DAYS + 5) * DAY);
     let mut bytes = [0x5E; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -579,7 +582,8 @@ impl Story {
             return;
         }
         let (customer, visit, rep) = visited[choice % visited.len()];
-        let phone = if REPS[rep].1 == 0 && choice % 3 > 0 { TEAM_MANAGERS_PHONE } else { MANAGERS_PHONE };
+        let phone =
+            if REPS[rep].1 == 0 && !choice.is_multiple_of(3) { TEAM_MANAGERS_PHONE } else { MANAGERS_PHONE };
         let text = pick(&mut self.dice, &COMMENTS).to_owned();
         let comment = self.dice.doc_id();
         // Under a visit that has not arrived nobody can write.

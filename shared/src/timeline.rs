@@ -52,7 +52,9 @@ pub fn sort(entries: &mut [TimelineEntry], record: Option<&CustomerRecord>) {
         let recorded = entry.recorded.map(|recorded| recorded.at);
         // A decision of the ledger stands before what was recorded at the same moment under it.
         let is_recorded = rank(&entry.kind) > RANK_LEDGER_MAX;
-        (place(entry, known_since), is_recorded, recorded, base_id(&entry.id).to_owned(), rank(&entry.kind))
+        let document = base_id(&entry.id).to_owned();
+        // The id itself is last: what one change wrote has one order on every phone.
+        (place(entry, known_since), is_recorded, recorded, document, rank(&entry.kind), entry.id.clone())
     });
 }
 

@@ -258,6 +258,9 @@ impl Model {
     pub fn token(&self, after: Option<char>) -> String {
         let alphabet = if after.is_some_and(|last| ('a'..='j').contains(&last)) { b'k' } else { b'a' };
         let digits = format!("{:07}", self.typed.len());
-        digits.bytes().map(|digit| char::from(alphabet + digit - b'0')).collect()
+        let letters = digits.bytes().map(|digit| char::from(alphabet + digit - b'0'));
+        // It begins with a letter that stands nowhere else: values lie side by side in a document's bytes, and
+        // the end of one and the beginning of the next must not spell a third.
+        std::iter::once('z').chain(letters).collect()
     }
 }

@@ -9,6 +9,7 @@ pub mod workbook;
 pub mod delimited;
 pub mod remark;
 pub mod header;
+pub mod nature;
 pub mod reading;
 pub mod outcome;
 pub mod book;

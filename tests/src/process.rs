@@ -29,7 +29,8 @@ fn find_binary() -> Result<PathBuf> {
         folder.file_name().and_then(|name| name.to_str()).context("a profile's folder has a name")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "-p", "server", "--bin", "daybook"]);
+    // With the features of the whole workspace, as the tests themselves were built: nothing is compiled twice.
+    build.args(["build", "--quiet", "--workspace", "--bin", "daybook"]);
     if profile == "release" {
         build.arg("--release");
     }

@@ -123,7 +123,8 @@ fn test(no_browser: bool) -> Result<()> {
     cargo(["fmt", "--all", "--check"]).go()?;
     pwa::build(pwa::Profile::Small)?;
     cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).go()?;
-    cargo(["build", "-p", "server", "--bin", "daybook"]).go()?;
+    // For the whole workspace, so that its dependencies have the features, and are the builds, of the tests below.
+    cargo(["build", "--workspace", "--bin", "daybook"]).go()?;
     if !no_browser {
         tools::require_browser()?;
         Step::new("npm").args(["ci", "--no-audit", "--no-fund"]).inside("tests/browser").go()?;

@@ -123,15 +123,17 @@ impl RowReader<'_> {
         self.draft.name = name;
     }
 
+    /// Sets the choice that the words stand for. Words that say more than the choice, and a second choice beside
+    /// another one, stay as remarks.
     fn set_capital(&mut self, column: u32, nature: &str) {
         let Some(capital) = capital(nature) else {
             return self.keep_in_remarks(column, "企业性质", nature);
         };
-        if bare(nature) != capital {
+        let cell = place(self.row.row, column);
+        let (_, chosen) = self.draft.fields.entry("capital").or_insert((cell, capital.to_owned()));
+        if bare(nature) != *chosen {
             self.keep_in_remarks(column, "企业性质", nature);
         }
-        let cell = place(self.row.row, column);
-        self.draft.fields.entry("capital").or_insert((cell, capital.to_owned()));
     }
 
     fn keep_in_remarks(&mut self, column: u32, title: &str, text: &str) {

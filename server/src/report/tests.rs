@@ -452,6 +452,18 @@ fn imp_7_texts_beyond_a_record_go_on_in_another_and_products_beyond_a_field_stay
     assert!(book.visits.values().any(|(_, visit)| visit["record"] == product));
 }
 
+#[test]
+fn imp_10_a_second_capital_nature_beside_another_stays_in_the_remarks() {
+    let rows: &[&[&str]] = &[&["客户名称", "第一次访谈", "性质"], &["信达模具 日资", "", "台资"]];
+    let mut book = MemoryBook::default();
+    import(&mut book, &sheet(rows));
+    let card = book.cards.values().next().expect("a card");
+    assert_eq!(
+        (card["capital"].as_str(), card["remarks"].as_str()),
+        ("外资", "企业性质：日资\n企业性质：台资")
+    );
+}
+
 /// A phone in memory whose store confirms at once.
 struct Phone(Client);
 

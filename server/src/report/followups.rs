@@ -251,6 +251,9 @@ struct Planner<'a, B: Book> {
     plan: Plan,
 }
 
+/// What stands alone before the name's column in a row of sums.
+const TOTALS: [&str; 3] = ["合计", "总计", "小计"];
+
 /// Words that begin the first cell of a row below the customers.
 const FOOTERS: [&str; 10] = ["合计", "总计", "小计", "制表", "审核", "填表", "备注", "说明", "注", "核准"];
 
@@ -524,6 +527,11 @@ fn is_outside(header: &Header, row: &GridRow, name: Option<&str>) -> bool {
     let is_footer = |text: &str| FOOTERS.iter().any(|footer| text.starts_with(footer));
     if name.is_none() {
         return is_footer(&first);
+    }
+    // 合计 | 4家: what stands in the name's column counts names.
+    let before_name = row.cells.first().is_some_and(|cell| cell.column < header.name_column);
+    if before_name && TOTALS.contains(&first.as_str()) {
+        return true;
     }
     let name = name.map(bare).unwrap_or_default();
     let repeated = row.cells.iter().filter(|cell| {

@@ -464,6 +464,17 @@ fn imp_10_a_second_capital_nature_beside_another_stays_in_the_remarks() {
     );
 }
 
+#[test]
+fn imp_5_a_row_of_sums_is_no_customer() {
+    let rows: &[&[&str]] =
+        &[&["序号", "客户名称", "第一次访谈"], &["1", "合和五金", "拜访"], &["合计", "4家", "12次"]];
+    let mut book = MemoryBook::default();
+    let report = import(&mut book, &sheet(rows));
+    assert_eq!((report.rows.len(), book.cards.len()), (1, 1));
+    let outside: Vec<_> = report.outside.iter().filter_map(|note| note.text.as_deref()).collect();
+    assert_eq!(outside, ["合计", "4家", "12次"]);
+}
+
 /// A phone in memory whose store confirms at once.
 struct Phone(Client);
 

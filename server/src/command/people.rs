@@ -81,10 +81,10 @@ fn list(data: &Path) -> CommandResult {
         .map(|line| {
             let state = if line.active { "" } else { " [停用]" };
             format!(
-                "{} {} {:?} {}{state}\n",
+                "{} {} {} {}{state}\n",
                 line.id,
                 line.name,
-                line.role,
+                line.role.zh(),
                 line.team.as_deref().unwrap_or("-")
             )
         })

@@ -122,7 +122,8 @@ pub fn sync(phone: &mut Phone, timeout: Duration) -> CommandResult {
     let complete = phone.client().is_settled();
     let (refused, refused_requests) = refused_work(phone);
     for view in &refused {
-        eprintln!("退回 {}: {}\nrefused {}: {}", view.customer_name, view.zh, view.edit_id, view.en);
+        let (zh, en) = fate(view);
+        eprintln!("{}: {zh}\nedit {}: {en}", view.customer_name, view.edit_id);
     }
     for view in &refused_requests {
         let rule = view.refusal.as_ref().map(|refusal| refusal.rule);
@@ -136,11 +137,26 @@ pub fn sync(phone: &mut Phone, timeout: Duration) -> CommandResult {
             status.pending.edits, status.pending.edits
         );
     }
-    let text =
-        format!("{} documents, {} unsent, {} refused", status.documents, status.pending.edits, refused.len());
+    let held = refused.iter().filter(|view| view.held).count();
+    let text = format!(
+        "{} documents, {} unsent, {} refused, {held} held",
+        status.documents,
+        status.pending.edits,
+        refused.len() - held
+    );
     let synced =
         Synced { complete, pending: status.pending, documents: status.documents, refused, refused_requests };
     Ok(Outcome { done: complete, ..Outcome::new(synced, text) })
+}
+
+/// What became of an edit that the server did not merge, in both languages.
+pub fn fate(view: &RefusedView) -> (String, String) {
+    if view.held {
+        let zh = "客户已移交，这条修改已上传保留，等新负责人或内勤决定。";
+        let en = "held: the customer has been transferred; the new owner or the assistant decides.";
+        return (zh.to_owned(), en.to_owned());
+    }
+    (format!("退回：{}", view.zh), format!("refused: {}", view.en))
 }
 
 fn login_needed() -> CommandError {

@@ -8,9 +8,11 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 use shared::client::EditId;
+use shared::ledger::event::NoticeKind;
 use shared::view::{Answer, Query};
 
 use crate::clock;
+use crate::device::exchange::fate;
 use crate::device::find;
 use crate::device::phone::Phone;
 use crate::outcome::{CommandError, CommandResult, Outcome, told};
@@ -41,7 +43,8 @@ pub fn refused(phone: &mut Phone, dismiss: Option<u64>) -> CommandResult {
         Answer::Refused(views) => views,
         other => unreachable!("refused edits answer their query, not {other:?}"),
     };
-    let lines = views.iter().map(|view| format!("{} {} {}\n", view.edit_id, view.customer_name, view.zh));
+    let lines =
+        views.iter().map(|view| format!("{} {} {}\n", view.edit_id, view.customer_name, fate(view).0));
     let text: String = lines.collect();
     Ok(Outcome::new(&views, text))
 }
@@ -53,8 +56,14 @@ pub fn notices(phone: &mut Phone) -> CommandResult {
         other => unreachable!("a home answers a home query, not {other:?}"),
     };
     let lines = home.notices.iter().map(|notice| {
-        let person = notice.person.as_deref().unwrap_or("-");
-        format!("{} {} {person} {:?}\n", notice.at, notice.customer_name, notice.notice)
+        let (customer, person) = (&notice.customer_name, notice.person.as_deref().unwrap_or("-"));
+        let words = match notice.notice {
+            NoticeKind::TransferredAway { .. } => format!("{customer} 已移交给 {person}"),
+            NoticeKind::TransferredToYou { .. } => format!("{customer} 由 {person} 移交给您"),
+            NoticeKind::VisitAfterTransfer { .. } => format!("{person} 在移交后拜访了 {customer}"),
+            NoticeKind::LateEditHeld { .. } => format!("{person} 对 {customer} 的修改等待决定"),
+        };
+        format!("{} {words}\n", notice.at)
     });
     let text: String = lines.collect();
     Ok(Outcome::new(&home.notices, text))
@@ -65,7 +74,7 @@ pub fn people(phone: &mut Phone) -> CommandResult {
     let people = find::people(phone);
     let lines = people.iter().map(|person| {
         let team = person.team.as_deref().unwrap_or("-");
-        format!("{} {} {:?} {team}\n", person.id, person.name, person.role)
+        format!("{} {} {} {team}\n", person.id, person.name, person.role.zh())
     });
     let text: String = lines.collect();
     Ok(Outcome::new(&people, text))

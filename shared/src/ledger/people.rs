@@ -26,6 +26,18 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// What people call it.
+    pub fn zh(self) -> &'static str {
+        match self {
+            Role::Rep => "业务员",
+            Role::Assistant => "内勤",
+            Role::Manager => "经理",
+            Role::Admin => "管理员",
+        }
+    }
+}
+
 /// A person with a login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct Person {

@@ -279,6 +279,17 @@ pub struct CustomerCard {
     pub late: Vec<LateView>,
     /// The last three visits, newest first (R12).
     pub last_visits: Vec<TimelineEntry>,
+    /// Next actions that no later visit has dealt with, the earliest day first, those without a day last (R12).
+    pub open_actions: Vec<OpenAction>,
+}
+
+/// A next action that is still to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenAction {
+    /// Its day.
+    pub day: Option<StatedTime>,
+    /// Its words.
+    pub text: Option<String>,
 }
 
 /// One owner of a customer.
@@ -327,8 +338,8 @@ pub struct TimelineEntry {
     /// Hours between recording and receipt, for 补传.
     pub late_hours: Option<i64>,
     /// Fields by kind. Visit: `visit_kind`, `purpose`, `countermeasure`, `result`, `people_met`, `next_action`,
-    /// `next_action_day`, `left`, `missing`, `photos`. Quote: `product`, `spec`, `pack`, `price_fen`, `unit`, `valid_to`.
-    /// Comment: `about`. Owner: `from`, `to`, `reason`. Flattened into the entry.
+    /// `next_action_day`, `left`, `missing`, `photos` (their SHA-256). Quote: `product`, `spec`, `pack`,
+    /// `price_fen`, `unit`, `valid_to`. Comment: `about`. Owner: `from`, `to`, `reason`. Flattened into the entry.
     #[serde(flatten)]
     pub details: FieldMap,
 }

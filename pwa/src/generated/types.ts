@@ -128,7 +128,9 @@ export type CustomerCard = {
   first_recorder: string | null;
   late: LateView[];
   last_visits: TimelineEntry[];
+  open_actions: OpenAction[];
 };
+export type OpenAction = { day: StatedTime | null; text: string | null };
 /** `details` of the core are flattened into the entry; read them with `detail(entry, key)`. */
 export type TimelineEntry = {
   kind: string;
@@ -179,6 +181,7 @@ export type RefusedView = {
   refusal: Refusal;
   zh: string;
   en: string;
+  held: boolean;
   edit: Edit;
   customer_name: string;
   recorded_at: string;

@@ -19,6 +19,8 @@ impl Client {
     pub(super) fn customer_card(&mut self, _now: Now, id: DocId) -> Option<CustomerCard> {
         let row = self.customer_row(id, Moment::Present)?;
         let last_visits = self.last_visits(id);
+        let open_actions =
+            self.index.summary(id).map(|summary| summary.open_actions.clone()).unwrap_or_default();
         let late = self.late_of(id);
         self.with_document(id, |client, document| {
             client.with_lookup(|lookup| {
@@ -34,6 +36,7 @@ impl Client {
                     first_recorder: record.map(|record| (lookup.name)(record.first_recorder)),
                     late,
                     last_visits,
+                    open_actions,
                 }
             })
         })

@@ -7,11 +7,11 @@ use minicbor::{Decode, Encode};
 
 use crate::document::Kind;
 use crate::id::{DocId, PersonId, Scope};
-use crate::projection::{CustomerProjection, Projection, VisitProjection};
+use crate::projection::{CustomerProjection, NextAction, Projection, VisitProjection};
 use crate::search::SearchKey;
 use crate::time::StatedTime;
 use crate::timeline::Source;
-use crate::view::TimelineEntry;
+use crate::view::{OpenAction, TimelineEntry};
 
 /// Documents whose entries are kept: the longest timelines have hundreds, at about 1 kB each. More begins anew.
 const ENTRIES_CACHED_MAX: usize = 2_000;
@@ -45,8 +45,10 @@ impl ListRow {
 pub(super) struct Summary {
     /// When the last visit took place; void ones do not count.
     pub(super) last_visit: Option<StatedTime>,
-    /// The earliest open next action with a day, and its words. A visit on that day or later has dealt with it.
+    /// The earliest open next action with a day, and its words.
     pub(super) next_action: Option<(StatedTime, Option<String>)>,
+    /// Every open action, the earliest day first, those without a day last (CL-53).
+    pub(super) open_actions: Vec<OpenAction>,
 }
 
 #[derive(Default)]
@@ -225,20 +227,22 @@ impl Index {
     }
 }
 
+/// A later visit has dealt with an action: with one that has a day, a visit on that day or after it.
 fn summarise<'a>(visits: impl Iterator<Item = &'a VisitProjection>) -> Summary {
     let visits: Vec<_> = visits.filter(|visit| !visit.void).collect();
-    let mut next: Option<(StatedTime, Option<String>)> = None;
+    let mut open_actions: Vec<OpenAction> = Vec::new();
     for (index, visit) in visits.iter().enumerate() {
-        for action in &visit.next_actions {
-            let Some(day) = action.day else { continue };
-            let is_done = visits.iter().enumerate().any(|(other, later)| {
-                other != index && later.at.day() >= day.day() && later.at.begins() > visit.at.begins()
-            });
-            if !is_done && next.as_ref().is_none_or(|(earliest, _)| day.begins() < earliest.begins()) {
-                next = Some((day, action.text.clone()));
-            }
-        }
+        let is_done = |action: &NextAction| {
+            visits.iter().enumerate().any(|(other, later)| {
+                let is_due = action.day.is_none_or(|day| later.at.day() >= day.day());
+                other != index && is_due && later.at.begins() > visit.at.begins()
+            })
+        };
+        let open = visit.next_actions.iter().filter(|action| !is_done(action));
+        open_actions.extend(open.map(|action| OpenAction { day: action.day, text: action.text.clone() }));
     }
+    open_actions.sort_by_key(|action| action.day.map_or(i64::MAX, |day| day.begins().0));
+    let next_action = open_actions.first().and_then(|action| Some((action.day?, action.text.clone())));
     let last_visit = visits.iter().map(|visit| visit.at).max_by_key(|at| at.begins());
-    Summary { last_visit, next_action: next }
+    Summary { last_visit, next_action, open_actions }
 }

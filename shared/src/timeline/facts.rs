@@ -114,8 +114,9 @@ fn visit_entry(
         entry.details.insert("people_met".to_owned(), json!(names));
     }
     next_action(document, &mut entry.details);
-    let photos = document.record_count("photos");
-    if photos > 0 {
+    let photos = document.records("photos");
+    let photos: Vec<_> = photos.iter().filter_map(|photo| photo.text("sha256")).collect();
+    if !photos.is_empty() {
         entry.details.insert("photos".to_owned(), json!(photos));
     }
     if document.is_void() {

@@ -99,6 +99,7 @@ fn a_visit_stands_with_its_quotes_and_samples() {
         ("samples/dddddddd/quantity", "2".into()),
         ("samples/dddddddd/unit", "瓶".into()),
         ("samples/dddddddd/kind", "送样".into()),
+        ("photos/eeeeeeee/sha256", "ab".repeat(32).as_str().into()),
     ]);
     let mut visit = visit_at(recorded(START - 14 * HOUR), fields);
     let entries = entries_of(&mut visit, None, None);
@@ -111,6 +112,7 @@ fn a_visit_stands_with_its_quotes_and_samples() {
     );
     assert_eq!(entries[0].details["next_action_day"], "2025-12-01");
     assert_eq!(entries[0].details["people_met"], serde_json::json!(["王工"]));
+    assert_eq!(entries[0].details["photos"], serde_json::json!(["ab".repeat(32)]));
     assert_eq!(entries[2].details["price_fen"], 185_000);
     assert_eq!(entries[3].details["sample_kind"], "送样");
     assert!(entries.iter().all(|entry| entry.received_at.is_none() && entry.sync == SyncState::Local));

@@ -171,11 +171,14 @@ fn cl_53_the_next_action_is_due_until_a_later_visit_has_dealt_with_it() {
     assert_eq!(view.due.len(), 1, "{view:?}");
     assert_eq!(view.due[0].next_action_text.as_deref(), Some("送样"));
     assert_eq!(view.today.len(), 1);
+    let open = card_of(&mut phone, FACTORY).expect("held").open_actions;
+    assert_eq!(open.iter().filter_map(|action| action.text.as_deref()).collect::<Vec<_>>(), ["送样"]);
     phone.pass(86_400_000);
     phone.edit(visit(DocId([0x52; 16]), FACTORY, "第二次"));
     phone.sync(&mut hub);
     let view = home(&mut phone);
     assert!(view.due.is_empty());
+    assert!(card_of(&mut phone, FACTORY).expect("held").open_actions.is_empty());
     assert_eq!(view.today.len(), 1, "yesterday's is not today's");
     assert_eq!((view.customers, view.to_accept), (1, 1));
 }

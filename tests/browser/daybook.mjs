@@ -12,6 +12,7 @@ const ROOT = new URL('../../', import.meta.url).pathname;
 export const DAYBOOK = process.env.DAYBOOK_BIN ?? join(ROOT, 'target/debug/daybook');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const PASSWORD = 'open-the-daybook-7';
+const DEMO_PASSWORD = 'daybook-demo';
 /** Slow machines take their time; nothing here waits longer than it must. */
 const PATIENCE_MS = 30_000;
 
@@ -38,6 +39,21 @@ export class Company {
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;
     this.process = null;
+    this.password = PASSWORD;
+  }
+
+  /** The invented organisation of `daybook demo`. */
+  static async demo() {
+    const company = new Company(mkdtempSync(join(tmpdir(), 'daybook-browser-')), await freePort());
+    company.password = DEMO_PASSWORD;
+    company.run('demo');
+    await company.start();
+    return company;
+  }
+
+  /** A demo that somebody else serves. */
+  static running(url) {
+    return { url, password: DEMO_PASSWORD, close: async () => {} };
   }
 
   /** A fresh folder with the given people: `{ 王磊: 'rep' }`. */
@@ -98,7 +114,8 @@ export class Company {
 
 /** One browser profile: a phone or a desktop of one person. Survives closing and opening again. */
 export class Profile {
-  constructor(company, name, options) {
+  constructor(company, name, { language = 'zh', ...options }) {
+    this.language = language;
     this.company = company;
     this.name = name;
     this.options = options;
@@ -126,6 +143,7 @@ export class Profile {
     this.context.setDefaultTimeout(PATIENCE_MS);
     this.page = this.context.pages()[0] ?? (await this.context.newPage());
     this.listen(this.page);
+    await this.context.addInitScript((language) => localStorage.setItem('language', language), this.language);
     await this.page.goto(this.company.url + path);
   }
 
@@ -155,10 +173,15 @@ export class Profile {
   }
 
   async login() {
-    await this.page.getByLabel('姓名', { exact: true }).fill(this.name);
-    await this.page.getByLabel('密码', { exact: true }).fill(PASSWORD);
-    await this.page.getByRole('button', { name: '登录', exact: true }).click();
+    await this.page.locator('input[name=name]').fill(this.name);
+    await this.page.locator('input[name=password]').fill(this.company.password ?? PASSWORD);
+    await this.page.locator('form button.primary').click();
     await this.page.getByRole('navigation').waitFor();
+  }
+
+  /** Waits until this browser is connected and has caught up, whatever language it speaks. */
+  async caughtUp() {
+    await this.page.locator('a[href="/outbox"][data-link="live"]:visible').first().waitFor();
   }
 
   /** Waits until this browser's connection stands and nothing is unsent. */
@@ -192,5 +215,48 @@ export class Profile {
     await this.page.getByRole('button', { name: '结束' }).click();
     await this.page.getByRole('button', { name: result, exact: true }).last().click();
     await this.page.getByText('已存在本机').first().waitFor();
+  }
+}
+
+/** A profile whose browser is a process group of its own, so that it can be killed with all its children. */
+export class KillableProfile extends Profile {
+  static async open(company, name, options = {}) {
+    const profile = new KillableProfile(company, name, { viewport: { width: 390, height: 844 }, ...options });
+    await profile.start();
+    return profile;
+  }
+
+  async start(path = '/') {
+    const words = ['--headless', '--remote-debugging-port=0', `--user-data-dir=${this.folder}`, '--lang=zh-CN', ...FLAGS, 'about:blank'];
+    this.process = spawn(CHROMIUM, words, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+    const address = await new Promise((resolve, reject) => {
+      let told = '';
+      this.process.stderr.on('data', (bytes) => {
+        told += bytes;
+        const found = /DevTools listening on (ws:\S+)/.exec(told);
+        if (found !== null) resolve(found[1]);
+      });
+      this.process.once('exit', (status) => reject(new Error(`the browser ended: ${status}\n${told}`)));
+    });
+    this.browser = await chromium.connectOverCDP(address);
+    [this.context] = this.browser.contexts();
+    this.context.setDefaultTimeout(PATIENCE_MS);
+    this.page = this.context.pages()[0] ?? (await this.context.newPage());
+    this.listen(this.page);
+    await this.context.addInitScript((language) => localStorage.setItem('language', language), this.language);
+    await this.page.goto(this.company.url + path);
+  }
+
+  /** Kills the browser and every process that it started, at once. */
+  async kill() {
+    const gone = new Promise((resolve) => this.process.once('exit', resolve));
+    process.kill(-this.process.pid, 'SIGKILL');
+    await gone;
+    await this.browser.close().catch(() => null);
+    this.context = null;
+  }
+
+  async stop() {
+    if (this.context !== null) await this.kill();
   }
 }

@@ -2,7 +2,18 @@
 // and the stored first screen that shows before the core has compiled. Decides nothing.
 
 import type { Answers, HomeView, Query, StatusView } from '../generated/types.ts';
-import type { Call, Constants, Draft, FromWorker, Outcome, Problem, Results, ToWorker } from '../worker/messages.ts';
+import type {
+  Call,
+  Constants,
+  DocumentSchema,
+  Draft,
+  FieldSchema,
+  FromWorker,
+  Outcome,
+  Problem,
+  Results,
+  ToWorker,
+} from '../worker/messages.ts';
 
 /** Says that a call was refused or failed; `problem` holds the words or their key. */
 export class CallProblem extends Error {
@@ -162,11 +173,20 @@ class Core {
     for (const live of this.live) live.again();
   }
 
-  /** The choices of a field, as the schema names them: `choices('visit', 'result')`. */
-  choices(kind: 'customer' | 'visit', field: string, records?: string): string[] {
-    const schema = this.constants.schemas.find((one) => one.kind === kind);
-    const fields = records === undefined ? schema?.fields : schema?.records.find((one) => one.key === records)?.fields;
-    return fields?.find((one) => one.key === field)?.content.choices ?? [];
+  /** The core's table of a kind of document. */
+  schema(kind: 'customer' | 'visit'): DocumentSchema {
+    return this.constants.schemas.find((one) => one.kind === kind) ?? { kind, fields: [], records: [] };
+  }
+
+  /** The fields of a document, or of one of its maps of records. */
+  table(kind: 'customer' | 'visit', records?: string): readonly FieldSchema[] {
+    const schema = this.schema(kind);
+    return records === undefined ? schema.fields : (schema.records.find((one) => one.key === records)?.fields ?? []);
+  }
+
+  /** The choices of a field: `choices('visit', 'result')`. */
+  choices(kind: 'customer' | 'visit', field: string): string[] {
+    return this.table(kind).find((one) => one.key === field)?.content.choices ?? [];
   }
 
   async loadDrafts(): Promise<void> {

@@ -25,6 +25,8 @@ function keep(key: string, value: string): void {
 class Preferences {
   language: Language = $state(stored('language', ['zh', 'en'], navigator.language.startsWith('zh') ? 'zh' : 'en'));
   theme: Theme = $state(stored('theme', ['system', 'light', 'dark', 'outdoor'], 'system'));
+  /** Whether this person wants positions of visits kept (R14). */
+  position: boolean = $state(stored('position', ['yes', 'no'], 'no') === 'yes');
   private readonly dark = matchMedia('(prefers-color-scheme: dark)');
 
   constructor() {
@@ -42,6 +44,11 @@ class Preferences {
     this.theme = theme;
     keep('theme', theme);
     this.paint();
+  }
+
+  setPosition(wanted: boolean): void {
+    this.position = wanted;
+    keep('position', wanted ? 'yes' : 'no');
   }
 
   private paint(): void {

@@ -3,7 +3,7 @@
 export type Route =
   | { name: 'home' }
   | { name: 'customers'; picking: boolean }
-  | { name: 'new_customer' }
+  | { name: 'new_customer'; draft: string | null }
   | { name: 'customer'; id: string; tab: 'timeline' | 'card' }
   | { name: 'edit_customer'; id: string }
   | { name: 'visit'; id: string; customer: string | null }
@@ -16,23 +16,26 @@ export type Route =
 
 const ID = /^[0-9a-f]{32}$/;
 
+function idIn(url: URL, key: string): string | null {
+  const id = url.searchParams.get(key);
+  return id !== null && ID.test(id) ? id : null;
+}
+
 function parse(url: URL): Route {
   const [first = '', second = '', third = ''] = url.pathname.split('/').filter(Boolean);
   switch (first) {
     case '':
       return { name: 'home' };
     case 'customers':
-      if (second === 'new') return { name: 'new_customer' };
+      if (second === 'new') return { name: 'new_customer', draft: idIn(url, 'draft') };
       return { name: 'customers', picking: url.searchParams.has('visit') };
     case 'customer':
       if (!ID.test(second)) return { name: 'missing' };
       if (third === 'edit') return { name: 'edit_customer', id: second };
       return { name: 'customer', id: second, tab: third === 'card' ? 'card' : 'timeline' };
-    case 'visit': {
-      const customer = url.searchParams.get('customer');
+    case 'visit':
       if (!ID.test(second)) return { name: 'missing' };
-      return { name: 'visit', id: second, customer: customer !== null && ID.test(customer) ? customer : null };
-    }
+      return { name: 'visit', id: second, customer: idIn(url, 'customer') };
     case 'inbox':
     case 'late':
     case 'devices':

@@ -21,20 +21,33 @@ export type LoginAnswer = {
 /** What came of asking for a ticket. */
 export type Ticket = { type: 'ticket'; bytes: Uint8Array } | { type: 'login_needed' } | { type: 'unreachable' };
 
-const PATIENCE_MS = 15_000;
+/** What the server holds of a photo: where to go on, and whether that is all of it, verified. */
+export type HeldAnswer = { held: number; whole: boolean };
 
-async function post(path: string, body: unknown, token: string | null): Promise<Response> {
+const PATIENCE_MS = 15_000;
+/** For bytes that are long on the way: a part of a photo on a weak signal. */
+const FILE_PATIENCE_MS = 60_000;
+
+async function reached(path: string, request: RequestInit): Promise<Response> {
+  try {
+    return await fetch(path, { credentials: 'same-origin', cache: 'no-store', ...request });
+  } catch {
+    throw new CallFailure('offline');
+  }
+}
+
+function post(path: string, body: unknown, token: string | null): Promise<Response> {
   const headers: Record<string, string> = { 'content-type': 'application/json' };
   if (token !== null) headers['authorization'] = `Bearer ${token}`;
+  const text = JSON.stringify(body ?? {});
+  return reached(path, { method: 'POST', headers, body: text, signal: AbortSignal.timeout(PATIENCE_MS) });
+}
+
+async function heldAnswer(response: Response): Promise<HeldAnswer> {
+  // 409: the part was not in its place; the answer says where to go on.
+  if (!response.ok && response.status !== 409) throw new CallFailure(codeOf(response.status));
   try {
-    return await fetch(path, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify(body ?? {}),
-      credentials: 'same-origin',
-      cache: 'no-store',
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    });
+    return (await response.json()) as HeldAnswer;
   } catch {
     throw new CallFailure('offline');
   }
@@ -56,6 +69,9 @@ export class Account {
   private token: string | null = null;
   private validUntil = 0;
   private refreshing: Promise<boolean> | null = null;
+
+  /** `met` hears which life of the server answered (S14). */
+  constructor(private readonly met: (incarnation: string) => void) {}
 
   /** Logs in with a password. `device` is the number that the server gave this installation before. */
   async login(name: string, password: string, label: string, device: string | null): Promise<LoginAnswer> {
@@ -89,26 +105,57 @@ export class Account {
 
   /** The devices that this person may see. */
   async devices(): Promise<DeviceRow[]> {
-    const response = await this.authorised((token) => this.get('/api/devices', token));
-    if (response === null) throw new CallFailure('forbidden');
+    const response = await this.granted((token) => this.get('/api/devices', token));
     if (!response.ok) throw new CallFailure(codeOf(response.status));
     return (await response.json()) as DeviceRow[];
   }
 
   /** Revokes one device (S6). */
   async revoke(id: string): Promise<void> {
-    const response = await this.authorised((token) => post(`/api/devices/${id}/revoke`, null, token));
-    if (response === null) throw new CallFailure('forbidden');
+    const response = await this.granted((token) => post(`/api/devices/${id}/revoke`, null, token));
     if (!response.ok) throw new CallFailure(codeOf(response.status));
   }
 
-  private async get(path: string, token: string): Promise<Response> {
+  /** What the server holds of a photo. */
+  async held(sha256: string): Promise<HeldAnswer> {
+    return heldAnswer(await this.granted((token) => this.get(`/api/files/${sha256}/held`, token)));
+  }
+
+  /** Sends one part of a photo; the answer says where to go on, whether or not the part was in its place. */
+  async putPart(sha256: string, offset: number, total: number, part: ArrayBuffer): Promise<HeldAnswer> {
+    const path = `/api/files/${sha256}?offset=${offset}&total=${total}`;
+    const put = (token: string) =>
+      reached(path, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/octet-stream' },
+        body: part,
+        signal: AbortSignal.timeout(FILE_PATIENCE_MS),
+      });
+    return heldAnswer(await this.granted(put));
+  }
+
+  /** A photo that a visit shows. */
+  async file(sha256: string, visit: string): Promise<Blob> {
+    const path = `/api/files/${sha256}?visit=${visit}`;
+    const response = await this.granted((token) => this.get(path, token, FILE_PATIENCE_MS));
+    if (!response.ok) throw new CallFailure(codeOf(response.status));
     try {
-      const headers = { authorization: `Bearer ${token}` };
-      return await fetch(path, { headers, cache: 'no-store', signal: AbortSignal.timeout(PATIENCE_MS) });
+      return await response.blob();
     } catch {
       throw new CallFailure('offline');
     }
+  }
+
+  private get(path: string, token: string, patience_ms = PATIENCE_MS): Promise<Response> {
+    const headers = { authorization: `Bearer ${token}` };
+    return reached(path, { headers, signal: AbortSignal.timeout(patience_ms) });
+  }
+
+  /** As [`Account.authorised`]; a login that has ended is a failure. */
+  private async granted(call: (token: string) => Promise<Response>): Promise<Response> {
+    const response = await this.authorised(call);
+    if (response === null) throw new CallFailure('forbidden');
+    return response;
   }
 
   /** Calls with a valid token, refreshed at most once; none if only a new login helps. */
@@ -139,7 +186,8 @@ export class Account {
     return true;
   }
 
-  private keep(answer: { access_token: string; expires_in: number }): void {
+  private keep(answer: LoginAnswer): void {
+    this.met(answer.incarnation);
     this.token = answer.access_token;
     // A minute early, so that a token does not end on the way.
     this.validUntil = Date.now() + Math.max(30, answer.expires_in - 60) * 1000;

@@ -2,8 +2,8 @@
 // over a channel and keep each until it is answered, so that a tab that takes over loses no keystroke.
 
 import { constants, load } from './core.ts';
-import type { Call, FromWorker, Outcome, PhotoInfo, Constants, TabMessage, ToWorker } from './messages.ts';
-import { shrink } from './photo.ts';
+import type { Call, FromWorker, Outcome, Constants, TabMessage, ToWorker } from './messages.ts';
+import { shoot } from './photo.ts';
 import { PhoneStore } from './store.ts';
 import { Writer } from './writer.ts';
 
@@ -41,7 +41,7 @@ function tellChanged(): void {
 }
 
 function isOwn(call: Call): boolean {
-  return ['draft_put', 'draft_delete', 'drafts', 'photo_add', 'photo_get', 'photos'].includes(call.type);
+  return ['draft_put', 'draft_delete', 'drafts', 'photo_add', 'photos'].includes(call.type);
 }
 
 async function own(call: Call): Promise<unknown> {
@@ -52,21 +52,20 @@ async function own(call: Call): Promise<unknown> {
       return null;
     case 'draft_delete':
       await store.deleteDraft(call.id);
-      broadcast({ type: 'drafts_changed' });
+      await writer?.photos.dropDraft(call.id);
+      broadcast({ type: 'draft_deleted', id: call.id });
       return null;
     case 'drafts':
       return store.drafts();
     case 'photo_add': {
-      const { info, blob } = await shrink(call.file, call.visit, call.taken);
-      await store.putPhoto(info, blob);
-      if (writer !== null) await writer.countPhotos();
+      const shot = await shoot(call.file, call.taken);
+      await store.addPhoto(shot, call.visit);
+      if (writer !== null) await writer.photos.reload();
       else broadcast({ type: 'photos_changed' });
-      return info;
+      return shot.info;
     }
-    case 'photo_get':
-      return store.photo(call.sha256);
     case 'photos':
-      return store.photos() satisfies Promise<PhotoInfo[]>;
+      return store.photos();
     default:
       throw new Error('not a call of this tab');
   }
@@ -80,6 +79,10 @@ async function answer(n: number, call: Call): Promise<void> {
       tell({ type: 'reply', n, outcome: { ok: false, problem: { kind: 'failure', code: 'store_failed' } } });
     }
     return;
+  }
+  if (call.type === 'photo_get') {
+    const bytes = await store.bytes(call.sha256, call.size).catch(() => null);
+    if (bytes !== null) return tell({ type: 'reply', n, outcome: { ok: true, value: bytes } });
   }
   passed.set(n, call);
   if (writer !== null) await perform(n, call);
@@ -100,8 +103,8 @@ function finish(n: number, outcome: Outcome): void {
 
 function pass(n: number, call: Call): void {
   broadcast({ type: 'call', tab, n, call });
-  // A login waits for the server; everything else is answered by the writer's own disk.
-  if (!['login', 'logout', 'devices', 'revoke_device'].includes(call.type)) {
+  // These wait for the server; everything else is answered by the writer's own disk.
+  if (!['login', 'logout', 'devices', 'revoke_device', 'photo_get'].includes(call.type)) {
     clearTimeout(watch);
     watch = setTimeout(() => void takeOver(true), ANSWER_MS_MAX);
   }
@@ -139,8 +142,12 @@ async function heard(message: TabMessage): Promise<void> {
     case 'drafts_changed':
       tell({ type: 'drafts_changed' });
       return;
+    case 'draft_deleted':
+      tell({ type: 'drafts_changed' });
+      await writer?.photos.dropDraft(message.id);
+      return;
     case 'photos_changed':
-      await writer?.countPhotos();
+      await writer?.photos.reload();
   }
 }
 

@@ -14,10 +14,24 @@ export type Draft = {
   touched: number;
   /** The form as it stands; only the form that made it reads it. */
   form: string;
+  /** The refused edit that this is a second try of: forgotten once the second is saved. */
+  instead_of?: number;
 };
 
-/** A photo that waits on this device for its upload. The bytes lie beside it under its SHA-256. */
-export type PhotoInfo = { sha256: string; bytes: number; width: number; height: number; taken: string; visit: DocId };
+/** A photo as its visit describes it. The bytes lie beside it under its SHA-256. */
+export type PhotoInfo = { sha256: string; bytes: number; width: number; height: number; taken: string };
+
+/**
+ * How far a photo of this device has come: in a form only; in a saved visit, waiting for its upload; verified by
+ * the server; or its bytes here are no longer those that were photographed, and it cannot be sent.
+ */
+export type PhotoState = 'draft' | 'saved' | 'sent' | 'damaged';
+
+/** A photo that was taken on this device, and the visits that show it. */
+export type OwnPhoto = { info: PhotoInfo; visits: DocId[]; state: PhotoState; added: number };
+
+/** How large a picture is wanted. */
+export type PictureSize = 'thumbs' | 'originals';
 
 /** A row of the devices table, as the server gives it. */
 export type DeviceRow = {
@@ -46,15 +60,17 @@ export type Call =
   | { type: 'logout' }
   | { type: 'devices' }
   | { type: 'revoke_device'; id: string }
+  | { type: 'photo_drop'; visit: DocId; sha256: string }
   | { type: 'wake' }
   // Answered by the tab's own worker from the store.
   | { type: 'draft_put'; draft: Draft }
   | { type: 'draft_delete'; id: DocId }
   | { type: 'drafts' }
   | { type: 'photo_add'; visit: DocId; file: Blob; taken: string }
-  | { type: 'photo_get'; sha256: string }
   | { type: 'photos' }
-  | { type: 'rescue' };
+  | { type: 'rescue' }
+  // Answered from the store if the bytes are there, else by the writer from the server.
+  | { type: 'photo_get'; sha256: string; visit: DocId; size: PictureSize };
 
 /** What each call is answered with. */
 export type Results = {
@@ -73,8 +89,9 @@ export type Results = {
   draft_delete: null;
   drafts: Draft[];
   photo_add: PhotoInfo;
-  photo_get: Blob | null;
-  photos: PhotoInfo[];
+  photo_drop: null;
+  photo_get: Blob;
+  photos: OwnPhoto[];
   rescue: Blob;
 };
 
@@ -126,6 +143,7 @@ export type TabMessage =
   | { type: 'writer'; constants: Constants }
   | { type: 'who' }
   | { type: 'photos_changed' }
+  | { type: 'draft_deleted'; id: DocId }
   | { type: 'changed' }
   | { type: 'disk'; ok: boolean }
   | { type: 'drafts_changed' };

@@ -1,10 +1,11 @@
 // The one place that opens IndexedDB: a flat key-value store for the core, drafts, photos, and the driver's
 // own notes. Every write is one transaction with strict durability. Knows nothing of what the rows mean.
 
-import type { Draft, PhotoInfo } from './messages.ts';
+import type { Draft, OwnPhoto, PhotoInfo } from './messages.ts';
 
 const NAME = 'daybook';
-const VERSION = 1;
+const VERSION = 2;
+const STORES = ['rows', 'drafts', 'photos', 'driver', 'originals', 'thumbs'];
 
 export type Row = [string, Uint8Array];
 export type Write = { puts: Row[]; deletes: string[] };
@@ -12,7 +13,11 @@ export type Write = { puts: Row[]; deletes: string[] };
 /** Says that another tab has become the writer in the meantime; nothing was written. */
 export class FencedError extends Error {}
 
-type StoredPhoto = { info: PhotoInfo; blob: Blob };
+/** A photo's bytes, and when they were last put or looked at. */
+type StoredBytes = { blob: Blob; used: number };
+
+/** A photo as it comes from the camera: in full and small. */
+export type Shot = { info: PhotoInfo; blob: Blob; thumb: Blob };
 
 function settled<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -32,12 +37,31 @@ function committed(transaction: IDBTransaction): Promise<void> {
 function open(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, VERSION);
-    request.onupgradeneeded = () => {
-      for (const name of ['rows', 'drafts', 'photos', 'driver']) request.result.createObjectStore(name);
+    request.onupgradeneeded = (event) => {
+      for (const name of STORES) {
+        if (!request.result.objectStoreNames.contains(name)) request.result.createObjectStore(name);
+      }
+      if (event.oldVersion === 1 && request.transaction !== null) separateBytes(request.transaction);
     };
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error ?? new Error('cannot open'));
   });
+}
+
+/** Version 1 kept a photo's bytes beside its description; every photo in it is unsent. */
+function separateBytes(transaction: IDBTransaction): void {
+  const photos = transaction.objectStore('photos');
+  const cursor = photos.openCursor();
+  cursor.onsuccess = () => {
+    const at = cursor.result;
+    if (at === null) return;
+    const { info, blob } = at.value as { info: PhotoInfo & { visit: string }; blob: Blob };
+    const { visit, ...plain } = info;
+    const photo: OwnPhoto = { info: plain, visits: [visit], state: 'draft', added: Date.now() };
+    at.update(photo);
+    transaction.objectStore('originals').put({ blob, used: Date.now() } satisfies StoredBytes, plain.sha256);
+    at.continue();
+  };
 }
 
 /** The phone's disk. */
@@ -165,32 +189,91 @@ export class PhoneStore {
     return settled((await this.begin(['drafts'], 'readonly')).objectStore('drafts').getAll()) as Promise<Draft[]>;
   }
 
-  /** Keeps a photo under its hash. */
-  async putPhoto(info: PhotoInfo, blob: Blob): Promise<void> {
-    const transaction = await this.begin(['photos'], 'readwrite');
-    transaction.objectStore('photos').put({ info, blob } satisfies StoredPhoto, info.sha256);
+  /** Keeps a photo of a visit, with its bytes: one transaction, so that a photo without bytes cannot be. */
+  async addPhoto(shot: Shot, visit: string): Promise<void> {
+    const transaction = await this.begin(['photos', 'originals', 'thumbs'], 'readwrite');
+    const photos = transaction.objectStore('photos');
+    const sha256 = shot.info.sha256;
+    const known = photos.get(sha256);
+    known.onsuccess = () => {
+      const before = known.result as OwnPhoto | undefined;
+      const visits = [...new Set([...(before?.visits ?? []), visit])];
+      const photo: OwnPhoto = before ?? { info: shot.info, visits, state: 'draft', added: Date.now() };
+      photos.put({ ...photo, visits } satisfies OwnPhoto, sha256);
+      const bytes: StoredBytes = { blob: shot.blob, used: Date.now() };
+      transaction.objectStore('originals').put(bytes, sha256);
+      transaction.objectStore('thumbs').put({ blob: shot.thumb, used: Date.now() } satisfies StoredBytes, sha256);
+    };
+    await committed(transaction);
+  }
+
+  /** Changes what is known of a photo; `null` forgets it and its bytes. */
+  async changePhoto(sha256: string, change: (photo: OwnPhoto) => OwnPhoto | null): Promise<void> {
+    const transaction = await this.begin(['photos', 'originals', 'thumbs'], 'readwrite');
+    const photos = transaction.objectStore('photos');
+    const known = photos.get(sha256);
+    known.onsuccess = () => {
+      if (known.result === undefined) return;
+      const after = change(known.result as OwnPhoto);
+      if (after !== null) photos.put(after, sha256);
+      else for (const name of ['photos', 'originals', 'thumbs']) transaction.objectStore(name).delete(sha256);
+    };
     await committed(transaction);
   }
 
   /** A photo's bytes, if they are on this device. */
-  async photo(sha256: string): Promise<Blob | null> {
-    const photos = (await this.begin(['photos'], 'readonly')).objectStore('photos');
-    const stored = (await settled(photos.get(sha256))) as StoredPhoto | undefined;
-    return stored?.blob ?? null;
+  async bytes(sha256: string, size: 'thumbs' | 'originals'): Promise<Blob | null> {
+    const store = (await this.begin([size], 'readonly')).objectStore(size);
+    return ((await settled(store.get(sha256))) as StoredBytes | undefined)?.blob ?? null;
   }
 
-  /** All photos kept here. */
-  async photos(): Promise<PhotoInfo[]> {
+  /** Keeps the bytes of somebody else's photo, to be looked at without a network. */
+  async keepSeen(sha256: string, blob: Blob, thumb: Blob): Promise<void> {
+    const transaction = await this.begin(['originals', 'thumbs'], 'readwrite');
+    const used = Date.now();
+    transaction.objectStore('originals').put({ blob, used } satisfies StoredBytes, sha256);
+    transaction.objectStore('thumbs').put({ blob: thumb, used } satisfies StoredBytes, sha256);
+    await committed(transaction);
+  }
+
+  /** Drops the oldest bytes of one size beyond `max`, sparing those of unsent photos. */
+  async evict(size: 'thumbs' | 'originals', max: number): Promise<void> {
+    const transaction = await this.begin(['photos', size], 'readwrite');
+    const done = committed(transaction);
+    const store = transaction.objectStore(size);
+    const [photos, keys, values] = await Promise.all([
+      settled(transaction.objectStore('photos').getAll()) as Promise<OwnPhoto[]>,
+      settled(store.getAllKeys()),
+      settled(store.getAll()) as Promise<StoredBytes[]>,
+    ]);
+    const unsent = new Set(photos.filter((photo) => photo.state !== 'sent').map((photo) => photo.info.sha256));
+    const spare = keys
+      .map((key, index) => ({ key: String(key), used: values[index]?.used ?? 0 }))
+      .filter(({ key }) => !unsent.has(key))
+      .sort((one, other) => other.used - one.used);
+    for (const { key } of spare.slice(max)) store.delete(key);
+    await done;
+  }
+
+  /** All photos of this device's own visits. */
+  async photos(): Promise<OwnPhoto[]> {
     const photos = (await this.begin(['photos'], 'readonly')).objectStore('photos');
-    const stored = (await settled(photos.getAll())) as StoredPhoto[];
-    return stored.map((photo) => photo.info);
+    return settled(photos.getAll()) as Promise<OwnPhoto[]>;
   }
 
   /** Erases everything of this device, after the person said so. */
   async erase(): Promise<void> {
-    const transaction = await this.begin(['rows', 'drafts', 'photos', 'driver'], 'readwrite');
-    for (const name of ['rows', 'drafts', 'photos']) transaction.objectStore(name).clear();
+    const transaction = await this.begin(STORES, 'readwrite');
+    for (const name of STORES) if (name !== 'driver') transaction.objectStore(name).clear();
     transaction.objectStore('driver').delete('session');
+    await committed(transaction);
+  }
+
+  /** Erases what the core does not keep, for another person on this device. */
+  async eraseForms(): Promise<void> {
+    const names = ['drafts', 'photos', 'originals', 'thumbs'];
+    const transaction = await this.begin(names, 'readwrite');
+    for (const name of names) transaction.objectStore(name).clear();
     await committed(transaction);
   }
 }

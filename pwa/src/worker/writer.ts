@@ -4,7 +4,9 @@
 import { Account, CallFailure, type LoginAnswer } from './account.ts';
 import { type Bridge, type CoreOutput, now, openBridge, outcomeOf } from './core.ts';
 import { Link } from './link.ts';
+import type { Query, RefusedView, VisitView } from '../generated/types.ts';
 import type { Call, FailureCode, Outcome } from './messages.ts';
+import { Photos, type VisitPhotos } from './photos.ts';
 import { FencedError, type PhoneStore } from './store.ts';
 
 export type WriterEvents = {
@@ -14,7 +16,8 @@ export type WriterEvents = {
   over: (why: string) => void;
 };
 
-type Session = { device: string };
+/** Which installation this is, and whose forms and photos lie beside the core's rows. */
+type Session = { device: string; person?: string };
 
 /** An intent whose effect is in the core but not yet on disk. */
 type Waiting = { tab: string; n: number; answer: (outcome: Outcome) => void; outcome: Outcome };
@@ -26,7 +29,8 @@ function failure(code: FailureCode): Outcome {
 }
 
 export class Writer {
-  private readonly account = new Account();
+  readonly photos: Photos;
+  private readonly account = new Account((incarnation) => void this.photos.met(incarnation).catch(() => null));
   private readonly link: Link;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private waiting: Waiting[] = [];
@@ -38,8 +42,16 @@ export class Writer {
     private readonly done: Map<string, number>,
     private readonly events: WriterEvents,
   ) {
+    this.photos = new Photos(store, this.account, {
+      pending: (count) => this.run(() => this.bridge.photos(now(), count)),
+      visit: (id) => visitPhotos(this.query({ type: 'visit', id }) as VisitView | null),
+      refused: () => (this.query({ type: 'refused' }) as RefusedView[]).map((one) => one.edit),
+    });
     this.link = new Link(this.account, {
-      connected: (ticket) => this.run(() => this.bridge.connected(now(), ticket)),
+      connected: (ticket) => {
+        this.run(() => this.bridge.connected(now(), ticket));
+        this.photos.nudge();
+      },
       frame: (frame) => this.run(() => this.bridge.frame(now(), frame)),
       lost: () => this.run(() => this.bridge.disconnected(now())),
       loginEnded: () => this.run(() => this.bridge.login_ended(now())),
@@ -51,7 +63,7 @@ export class Writer {
     await store.claim();
     const [rows, done] = await Promise.all([store.rows(), store.intents()]);
     const writer = new Writer(openBridge(rows.keys, rows.values), store, done, events);
-    await writer.countPhotos();
+    await writer.photos.open();
     return writer;
   }
 
@@ -59,7 +71,7 @@ export class Writer {
   async call(tab: string, n: number, call: Call): Promise<Outcome> {
     switch (call.type) {
       case 'query':
-        return { ok: true, value: this.query(JSON.stringify(call.query)) };
+        return { ok: true, value: this.query(call.query) };
       case 'edit':
         return this.intent(tab, n, () => outcomeOf(this.bridge.edit(now(), JSON.stringify(call.edit))));
       case 'command':
@@ -71,7 +83,18 @@ export class Writer {
       case 'dismiss_notice':
         return this.plain(() => this.bridge.dismiss_notice(now(), call.id));
       case 'wake':
+        this.photos.nudge();
         return this.plain(() => this.bridge.nudge(now()));
+      case 'photo_drop':
+        return this.guard(async () => {
+          await this.photos.drop(call.visit, call.sha256);
+          return DONE;
+        });
+      case 'photo_get':
+        return this.guard(async () => ({
+          ok: true,
+          value: await this.photos.fetch(call.sha256, call.visit, call.size),
+        }));
       case 'login':
         return this.guard(() => this.login(call.name, call.password, call.label));
       case 'logout':
@@ -90,20 +113,15 @@ export class Writer {
     }
   }
 
-  /** Tells the core how many photos wait on this device. */
-  async countPhotos(): Promise<void> {
-    const photos = await this.store.photos();
-    this.run(() => this.bridge.photos(now(), photos.length));
-  }
-
   stop(): void {
     this.stopped = true;
     clearTimeout(this.timer);
     this.link.hangUp();
+    this.photos.stop();
   }
 
-  private query(query: string): unknown {
-    const answer = JSON.parse(this.bridge.query(now(), query)) as { value: unknown };
+  private query(query: Query): unknown {
+    const answer = JSON.parse(this.bridge.query(now(), JSON.stringify(query))) as { value: unknown };
     return answer.value;
   }
 
@@ -165,6 +183,7 @@ export class Writer {
         return;
       case 'changed':
         this.events.changed();
+        this.photos.review();
     }
   }
 
@@ -203,7 +222,12 @@ export class Writer {
   private async login(name: string, password: string, label: string): Promise<Outcome> {
     const session = (await this.store.note('session')) as Session | undefined;
     const answer = await this.account.login(name, password, label, session?.device ?? null);
-    await this.store.putNote('session', { device: answer.device } satisfies Session);
+    const person = answer.person.id;
+    const is_other = session?.person !== undefined && session.person !== person;
+    if (is_other && (await this.hasForms())) {
+      await this.account.logout();
+      return failure('other_person');
+    }
     let taken = false;
     this.run(() => {
       taken = this.bridge.login(now(), JSON.stringify(profileOf(answer)));
@@ -212,7 +236,15 @@ export class Writer {
       await this.account.logout();
       return failure('other_person');
     }
+    await this.store.putNote('session', { device: answer.device, person } satisfies Session);
+    if (is_other) await this.store.eraseForms();
     return DONE;
+  }
+
+  /** Whether somebody's drafts or unsent photos lie here. */
+  private async hasForms(): Promise<boolean> {
+    const [drafts, photos] = await Promise.all([this.store.drafts(), this.store.photos()]);
+    return drafts.length > 0 || photos.some((photo) => photo.state !== 'sent');
   }
 
   private async logout(): Promise<Outcome> {
@@ -222,6 +254,12 @@ export class Writer {
     this.events.over('logged_out');
     return DONE;
   }
+}
+
+function visitPhotos(visit: VisitView | null): VisitPhotos {
+  if (visit === null) return null;
+  const photos = (visit.records['photos'] ?? []).map((photo) => String(photo['sha256'] ?? ''));
+  return { photos, sync: visit.entry.sync };
 }
 
 function profileOf(answer: LoginAnswer): unknown {

@@ -38,6 +38,12 @@ class Words {
     if (distance === 0) return this.t.common.today;
     if (distance === 1) return this.t.common.yesterday;
     if (distance === -1) return this.t.common.tomorrow;
+    return this.date(day);
+  }
+
+  /** 11月20日, 2025年3月4日. */
+  date(time: StatedTime | Date): string {
+    const day = startOfDay(time);
     const sameYear = day.getFullYear() === new Date().getFullYear();
     const form: Intl.DateTimeFormatOptions = { month: 'short', day: 'numeric' };
     return new Intl.DateTimeFormat(this.locale, sameYear ? form : { ...form, year: 'numeric' }).format(day);

@@ -131,13 +131,6 @@ fn report(world: &World) -> Report {
     }
 }
 
-/// Seeds whose worlds break an invariant for a reason that is known and not yet mended. They are left out of
-/// runs of many, and told by `cargo xtask sim SEED` like any other; a mended one leaves this list.
-///
-/// 1845: after a second restore of the server, a phone that offers its own work on a card again keeps, beside
-/// it, somebody else's change that the restored server lost and whose author has given the card up (I3).
-pub const OPEN: [u64; 1] = [1_845];
-
 /// Lives the worlds of `count` seeds from `first` on, over as many threads as there are processors.
 ///
 /// # Errors
@@ -155,10 +148,6 @@ pub fn run_many(first: u64, count: u64) -> Result<Report, Box<Failure>> {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= count {
                         return;
-                    }
-                    if OPEN.contains(&(first + number)) {
-                        println!("seed {} is open and left out", first + number);
-                        continue;
                     }
                     match run(first + number) {
                         Ok(report) => total.lock().expect("no thread panics with it").add(&report),

@@ -37,3 +37,10 @@ fn a_seed_tells_the_same_story_twice() {
         assert_eq!(first.len(), second.len(), "one story of seed {seed} is longer");
     }
 }
+
+/// A phone offered its own change again after a second restore and kept, beside it, another's that stood before
+/// it and that the server had lost: what it did not build on is not there because the server took it (CL-25).
+#[test]
+fn seed_1845_what_is_offered_again_brings_nothing_back_but_what_it_builds_on() {
+    sim::run(1_845).unwrap_or_else(|failure| panic!("{failure}"));
+}

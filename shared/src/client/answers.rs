@@ -2,23 +2,27 @@
 //! the acknowledged document; refused and held ones stall their document until nothing of it is out, and
 //! then it is rebased; passing refusals are offered again later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use minicbor::bytes::ByteVec;
 
 use crate::client::outbox::{Lane, Sent};
-use crate::client::rows::{DocRow, Key, OutState, Work};
+use crate::client::rows::{DocRow, Key, OutState, Reoffered, Work};
 use crate::client::{Client, Echo, Fault};
 use crate::document::{Document, Kind};
 use crate::id::{ChangeHash, DocId, Scope};
 use crate::protocol::{Ack, ItemResult};
 use crate::refusal::{Refusal, Rule};
 use crate::time::{Now, UtcMillis};
+use crate::wire;
 
 /// Refusals in a row after which "not found" is believed, although the card was made here and is on its way.
 const NOT_FOUND_BELIEVED_AFTER: u32 = 6;
 
-/// The same for changes that a restored server lost: with pauses that double to a minute, a quarter of an
-/// hour, in which the other phones of the customer come back.
-const REOFFER_BELIEVED_AFTER: u32 = 20;
+/// The same for changes that a restored server lost: with pauses that double to a minute, some five minutes in
+/// which the other phones of the customer come back. What is believed then is not lost: it goes on in words,
+/// and is offered again when the server knows its customer.
+const REOFFER_BELIEVED_AFTER: u32 = 12;
 
 impl Client {
     pub(super) fn take_ack(&mut self, now: Now, ack: Ack) -> Result<(), Fault> {
@@ -93,16 +97,14 @@ impl Client {
 
     /// Whether the answer may change without anybody editing anything.
     fn is_passing(&self, doc: DocId, out: u64, refusal: &Refusal) -> bool {
-        if refusal.rule.is_passing() {
-            return true;
-        }
         let lane = Lane::Doc(doc);
-        let is_reoffer = matches!(self.outbox.get(out).map(|row| &row.work), Some(Work::Reoffer { .. }));
+        let is_reoffer = self.is_reoffer(out);
         match refusal.rule {
             // What a restored server lost of somebody else, it gets back from somebody else's phone.
-            Rule::NotFound | Rule::SequenceGap if is_reoffer => {
+            Rule::NotFound | Rule::SequenceGap | Rule::DependencyUnknown if is_reoffer => {
                 self.outbox.pauses_of(lane) < REOFFER_BELIEVED_AFTER
             }
+            rule if rule.is_passing() => true,
             // The gap is what an earlier change of the document left that waits itself.
             Rule::SequenceGap => {
                 self.outbox.pauses_of(lane) > 0
@@ -205,13 +207,12 @@ impl Client {
                 // Everybody else sees when the restored server received it, so its author does, too.
                 Work::Reoffer { kind, scope, changes, .. } => {
                     place.get_or_insert((*kind, *scope, received));
-                    let Some(index) = changes.iter().position(|each| each.change.hash == *hash) else {
+                    let taken = take_with_ground(changes, *hash);
+                    if taken.is_empty() {
                         continue;
-                    };
-                    // What it builds on is on the server too, or the server could not have taken it.
-                    chunks.extend(changes.drain(..=index).map(|each| each.change.bytes));
+                    }
+                    chunks.extend(taken);
                     if !changes.iter().any(|each| each.own) {
-                        chunks.extend(changes.drain(..).map(|each| each.change.bytes));
                         self.outbox.remove(*out);
                     }
                 }
@@ -260,4 +261,21 @@ impl Client {
         document.apply(chunks).ok()?;
         Some((document.save(), document.heads()))
     }
+}
+
+/// Takes an accepted change out of those offered again, and what it builds on: that is on the server too, or
+/// the server could not have taken it. Of the others nothing is known.
+fn take_with_ground(changes: &mut Vec<Reoffered>, hash: ChangeHash) -> Vec<ByteVec> {
+    let mut taken = HashSet::from([hash]);
+    let mut chunks = Vec::new();
+    // Each stands after what it builds on.
+    for index in (0..changes.len()).rev() {
+        if taken.contains(&changes[index].change.hash) {
+            let bytes = changes.remove(index).change.bytes;
+            taken.extend(wire::parse(&bytes).map(|header| header.deps).unwrap_or_default());
+            chunks.push(bytes);
+        }
+    }
+    chunks.reverse();
+    chunks
 }

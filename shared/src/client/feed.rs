@@ -6,6 +6,7 @@
 //! has been read to its end; the phone's *epoch* grows when the whole copy is fetched anew, and scopes of an
 //! earlier epoch go then.
 
+use crate::client::outbox::change_bytes;
 use crate::client::rows::{DocRow, Key, OutRow, OutState, OwnChange, Reoffered, Work};
 use crate::client::{Client, Echo, Fault};
 use crate::document::{Document, Kind};
@@ -71,6 +72,7 @@ impl Client {
         }
         self.touch(Key::Scope(scope));
         self.index.touch_scope(scope);
+        self.offer_refused_again(scope);
     }
 
     fn take_snapshot(
@@ -155,6 +157,8 @@ impl Client {
         for out in self.outbox.pending_of(doc) {
             let row = self.outbox.get_mut(out).expect("its number was listed");
             let (before, after) = match &mut row.work {
+                // Still to be made on this copy.
+                Work::Edit(work) if work.changes.is_empty() => continue,
                 Work::Edit(work) => {
                     let before = work.changes.len();
                     work.changes.retain(|change| !document.contains(&change.hash));
@@ -255,9 +259,10 @@ impl Client {
         for scope in std::mem::take(&mut self.sweep) {
             self.sweep_scope(scope);
         }
-        // What was dropped as unfit and did not come again is gone from the server: its edits have no ground.
+        // What was dropped as unfit and did not come again is gone from the server: its edits have no ground. What
+        // was refused for want of its customer is made again on what came.
         for doc in self.outbox.pending_docs() {
-            if self.is_orphan(doc) {
+            if self.is_orphan(doc) || self.outbox.is_unmade(doc) {
                 self.rebase(doc, Default::default());
             }
         }
@@ -307,20 +312,26 @@ impl Client {
         let Some(row) = self.held.get(doc) else { return };
         let (kind, scope, received) = (row.kind, row.scope, row.received);
         let Ok(mut document) = Document::load(&row.saved) else { return };
+        // What an earlier restore lost and nobody took back yet builds on what this one may have lost.
+        let mut earlier = self.outbox.pending_of(doc);
+        earlier.retain(|out| self.is_reoffer(*out));
+        let rows = earlier.iter().filter_map(|out| self.outbox.get(*out));
+        if rows.into_iter().any(|row| document.apply(&change_bytes(row)).is_err()) {
+            return;
+        }
+        for out in earlier {
+            self.take_out(out);
+        }
         let own: Vec<ActorId> =
             self.meta.former_actors.iter().copied().chain(std::iter::once(self.meta.actor)).collect();
-        let mine: Vec<_> = document.changes_of(&own).into_iter().map(|change| change.hash).collect();
-        let mut missing = document.changes_after(&[]);
-        if let Some(server) = server {
-            missing.retain(|change| !server.contains(&change.hash));
-        }
-        let mut changes: Vec<Reoffered> = missing
+        let changes: Vec<Reoffered> = document
+            .missing_of(&own, server)
             .into_iter()
-            .map(|change| Reoffered { own: mine.contains(&change.hash), change: OwnChange::from(change) })
+            .map(|(change, own)| Reoffered { own, change: OwnChange::from(change) })
             .collect();
-        // What follows the last own change is somebody else's to offer.
-        let Some(last) = changes.iter().rposition(|each| each.own) else { return };
-        changes.truncate(last + 1);
+        if changes.is_empty() {
+            return;
+        }
         let recorded = document.recorded().unwrap_or_else(|| self.clock.recorded(now));
         let work = Work::Reoffer { doc, kind, scope, received, changes };
         let row = OutRow { recorded, state: OutState::Pending, customer_name: String::new(), work };
@@ -332,15 +343,21 @@ impl Client {
         let later: Vec<OutRow> =
             self.outbox.pending_of(doc).into_iter().filter_map(|out| self.take_out(out)).collect();
         for row in std::iter::once(row).chain(later) {
-            let number = self.meta.next_out;
-            self.meta.next_out += 1;
-            self.outbox.insert(number, row);
-            self.touch(Key::Out(number));
+            self.append_out(row);
         }
-        self.touch(Key::Meta);
     }
 
-    fn take_out(&mut self, out: u64) -> Option<OutRow> {
+    /// Puts a row at the end of the outbox.
+    pub(super) fn append_out(&mut self, row: OutRow) -> u64 {
+        let number = self.meta.next_out;
+        self.meta.next_out += 1;
+        self.outbox.insert(number, row);
+        self.touch(Key::Out(number));
+        self.touch(Key::Meta);
+        number
+    }
+
+    pub(super) fn take_out(&mut self, out: u64) -> Option<OutRow> {
         self.touch(Key::Out(out));
         self.outbox.remove(out)
     }

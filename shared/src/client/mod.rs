@@ -33,6 +33,7 @@ mod rows;
 mod session;
 mod storing;
 mod views;
+mod words;
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 

@@ -139,6 +139,11 @@ impl Outbox {
         }
     }
 
+    /// Whether an unanswered edit of the document has still to be made on what the server holds.
+    pub(super) fn is_unmade(&self, doc: DocId) -> bool {
+        self.pending_of(doc).iter().any(|number| is_unmade(&self.rows[number]))
+    }
+
     /// Documents with unanswered rows.
     pub(super) fn pending_docs(&self) -> Vec<DocId> {
         self.by_doc.keys().copied().filter(|doc| self.is_pending(*doc)).collect()
@@ -202,6 +207,7 @@ impl Outbox {
             let doc = row.doc();
             let lane = doc.map_or(Lane::Request(*number), Lane::Doc);
             let is_closed = !storing.is_stored(Key::Out(*number))
+                || is_unmade(row)
                 || doc.is_some_and(|doc| closed_docs.contains(&doc) || self.stalls.contains_key(&doc))
                 || doc.is_some_and(|doc| !is_held(doc) && self.needs_ground(doc))
                 || closed_scopes.contains(&row.scope())
@@ -303,6 +309,11 @@ impl Outbox {
     pub(super) fn due_ms(&self, now_ms: u64) -> Option<u64> {
         self.pauses.values().map(|pause| pause.until_ms).filter(|until_ms| *until_ms > now_ms).min()
     }
+}
+
+/// Whether a row is an edit without its changes: refused once and to be made again.
+fn is_unmade(row: &OutRow) -> bool {
+    matches!(&row.work, Work::Edit(work) if work.changes.is_empty())
 }
 
 /// The bytes of a row's unacknowledged changes, in order.

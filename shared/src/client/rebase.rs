@@ -2,7 +2,7 @@
 //! (CL-12, design §1.7). A refused change orphans what was built on it; the edits are kept in words so
 //! that only the bytes are lost. Knows nothing of frames.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::client::Client;
 use crate::client::outbox::change_bytes;
@@ -26,25 +26,39 @@ impl Client {
                 continue;
             }
             let mut fates: BTreeMap<u64, OutState> = BTreeMap::new();
+            // Of these the bytes are given up; those that may pass as words are not refused by that.
+            let mut offered = BTreeSet::new();
+            let mut passing = BTreeSet::new();
             for (out, state) in stall.fates {
+                let is_reoffer = self.is_reoffer(out);
                 match &state {
                     // Every held row is on the server's disk by its own right.
-                    OutState::Held(_) => {
-                        fates.insert(out, state);
-                    }
+                    OutState::Held(_) => {}
                     // Of refusals only the first was judged on its own merits: later changes of the document
                     // were refused for building on it.
                     OutState::Refused(refusal) if fates.is_empty() && stall.first == Some(out) => {
                         if self.is_worth_renumbering(out, refusal.rule) {
                             continue;
                         }
-                        fates.insert(out, state);
+                        if is_reoffer && may_pass_in_words(refusal.rule) {
+                            passing.insert(out);
+                        }
                     }
-                    OutState::Refused(_) | OutState::Pending => {}
+                    OutState::Refused(_) | OutState::Pending => continue,
                 }
+                if is_reoffer {
+                    offered.insert(out);
+                }
+                fates.insert(out, state);
             }
+            let fates = self.put_in_words(doc, &offered, &passing, fates);
             self.rebase(doc, fates);
         }
+    }
+
+    /// Whether a row is work that a restored server lost.
+    pub(super) fn is_reoffer(&self, out: u64) -> bool {
+        matches!(self.outbox.get(out).map(|row| &row.work), Some(Work::Reoffer { .. }))
     }
 
     /// Whether a document's unsent edits lack the acknowledged form that they build on.
@@ -54,15 +68,10 @@ impl Client {
 
     /// Whether the same words may pass under another actor's numbers.
     fn is_worth_renumbering(&self, out: u64, rule: Rule) -> bool {
-        let is_numbering = matches!(
-            rule,
-            Rule::ActorForeign | Rule::SequenceGap | Rule::SequenceReused | Rule::StartOpAbsurd
-        );
-        let rebases = match self.outbox.get(out).map(|row| &row.work) {
-            Some(Work::Edit(work)) => work.rebases,
-            Some(Work::Reoffer { .. } | Work::Request { .. }) | None => REBASES_MAX,
-        };
-        is_numbering && rebases < REBASES_MAX
+        match self.outbox.get(out).map(|row| &row.work) {
+            Some(Work::Edit(work)) => is_numbering(rule) && work.rebases < REBASES_MAX,
+            Some(Work::Reoffer { .. } | Work::Request { .. }) | None => false,
+        }
     }
 
     /// Gives rows their fates and makes the document's other unsent edits again on the acknowledged form.
@@ -119,6 +128,16 @@ impl Client {
     }
 }
 
+fn is_numbering(rule: Rule) -> bool {
+    matches!(rule, Rule::ActorForeign | Rule::SequenceGap | Rule::SequenceReused | Rule::StartOpAbsurd)
+}
+
+/// Whether what was refused as bytes may pass as words, made again on what the server holds: its numbers are
+/// another's by now, or what it builds on does not come back.
+fn may_pass_in_words(rule: Rule) -> bool {
+    is_numbering(rule) || rule == Rule::DependencyUnknown
+}
+
 /// Makes an edit again. A creation that the server holds in part is continued as an edit.
 fn make_again(
     document: &mut Option<Document>,
@@ -142,6 +161,9 @@ fn make_again(
             document.edit(writer, &Edit::EditVisit { visit: *visit, fields: fields.clone() })?
         }
         // A comment is made at once or not at all.
+        (Some(document), Edit::CreateComment { text, .. }) if document.text_of("text").as_ref() == Some(text) => {
+            Vec::new()
+        }
         (Some(_), Edit::CreateComment { .. }) => return Err(Rule::DocumentTooLarge.into()),
         (Some(document), edit) => document.edit(writer, edit)?,
     };

@@ -9,6 +9,7 @@ pub mod schema;
 #[cfg(test)]
 mod tests;
 mod text;
+mod words;
 mod writing;
 
 use std::collections::HashSet;
@@ -218,11 +219,28 @@ impl Document {
         self.inner.get_change_meta_by_hash(&automerge::ChangeHash(hash.0)).is_some()
     }
 
-    /// The changes made by these actors, in an order in which they can be applied (S14).
-    pub fn changes_of(&mut self, actors: &[ActorId]) -> Vec<LocalChange> {
-        let is_theirs =
-            |change: &Change| actors.iter().any(|actor| change.actor_id().to_bytes() == actor.as_bytes());
-        self.inner.get_changes(&[]).iter().filter(|change| is_theirs(change)).map(local_change).collect()
+    /// The changes of these actors that another copy lacks, and those that they build on and that it lacks too,
+    /// in an order in which they can be applied; each with whether it is theirs (S14).
+    pub fn missing_of(
+        &mut self,
+        actors: &[ActorId],
+        mut other: Option<&mut Document>,
+    ) -> Vec<(LocalChange, bool)> {
+        let mut needed: HashSet<automerge::ChangeHash> = HashSet::new();
+        let mut missing = Vec::new();
+        for change in self.inner.get_changes(&[]).iter().rev() {
+            let is_theirs = actors.iter().any(|actor| change.actor_id().to_bytes() == actor.as_bytes());
+            if !is_theirs && !needed.contains(&change.hash()) {
+                continue;
+            }
+            if other.as_mut().is_some_and(|other| other.contains(&ChangeHash(change.hash().0))) {
+                continue;
+            }
+            needed.extend(change.deps());
+            missing.push((local_change(change), is_theirs));
+        }
+        missing.reverse();
+        missing
     }
 
     /// Every change after the given heads, in an order in which they can be applied.

@@ -101,7 +101,10 @@ fn changes_in_any_order_apply_and_a_missing_dependency_applies_nothing() {
     other.apply(&backwards).expect("complete");
     assert_eq!(other.heads(), document.heads());
     other.apply(&backwards).expect("known ones are ignored");
-    assert_eq!(other.changes_of(&[writer(1).actor]), changes);
+    let own = |(change, is_own): (LocalChange, bool)| is_own.then_some(change);
+    let missing = other.missing_of(&[writer(1).actor], None);
+    assert_eq!(missing.into_iter().filter_map(own).collect::<Vec<_>>(), changes);
+    assert!(other.missing_of(&[writer(1).actor], Some(&mut document)).is_empty());
 }
 
 /// DOC-10

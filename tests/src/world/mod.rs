@@ -368,8 +368,7 @@ impl World {
 
     /// Runs on until every machine says that it has nothing left to do, in bounded time (SIM-8).
     fn rest(&mut self) -> Result<(), Violation> {
-        let mut patience_ms = self.now_ms + 15 * 60_000;
-        let mut is_last_chance = false;
+        let patience_ms = self.now_ms + 15 * 60_000;
         let patience_steps = self.steps + 60_000;
         loop {
             for _ in 0..20 {
@@ -378,11 +377,6 @@ impl World {
             self.log_in_where_asked()?;
             if self.is_quiet() {
                 return Ok(());
-            }
-            if self.now_ms > patience_ms && !is_last_chance {
-                is_last_chance = true;
-                patience_ms += 3 * 60_000;
-                self.strand_what_a_restore_lost();
             }
             if self.now_ms > patience_ms || self.steps > patience_steps {
                 let mut restless = Vec::new();
@@ -397,21 +391,6 @@ impl World {
                 return Err(format!(
                     "the world does not come to rest (I8): server quiet: {server}, phones {restless:#?}, {lines:#?}"
                 ));
-            }
-        }
-    }
-
-    /// A restore loses for good what only a lost phone could offer again. Phones that built on it keep their
-    /// work as unsent, for ever offering it again: that is not rest, but nothing is lost and nobody else waits.
-    fn strand_what_a_restore_lost(&mut self) {
-        if self.faults.of(Fault::ServerRestored) == 0 {
-            return;
-        }
-        for phone in 0..self.phones.len() {
-            if !self.is_phone_quiet(phone) {
-                let status = self.status(phone);
-                let waits = status.is_some_and(|s| s.link == shared::view::Link::Live && s.pending.edits > 0);
-                self.phones[phone].stranded = waits;
             }
         }
     }

@@ -37,8 +37,6 @@ pub struct Phone {
     pub online: bool,
     /// An older copy of its disk, with the model's number of typed edits then.
     pub backup: Option<Rows>,
-    /// Whether it has work that builds on what a restored server lost (S14).
-    pub stranded: bool,
     /// Whether the person has thrown it away: it stays off.
     pub retired: bool,
 }
@@ -58,7 +56,6 @@ impl Phone {
             dialling: false,
             online: true,
             backup: None,
-            stranded: false,
             retired: false,
         }
     }
@@ -411,7 +408,6 @@ impl World {
         if !may_log_in {
             return true;
         }
-        let settled = client.is_settled() || phone.stranded;
-        settled && self.status(index).is_some_and(|status| status.link == Link::Live)
+        client.is_settled() && self.status(index).is_some_and(|status| status.link == Link::Live)
     }
 }

@@ -5,6 +5,7 @@ mod feed;
 mod hub;
 mod phone;
 mod push;
+mod restore;
 mod views;
 
 use hub::Hub;
@@ -12,6 +13,7 @@ use phone::*;
 
 use crate::client::*;
 use crate::document::Document;
+use crate::edit::{Patch, Value};
 use crate::ledger::Role;
 
 const FACTORY: DocId = DocId([0xfa; 16]);

@@ -1,0 +1,144 @@
+//! A server that comes back from an older copy (S14), and phones that never do. Rules: `docs/spec.md`, CL-25 and
+//! CL-28.
+
+use super::*;
+use crate::refusal::Rule;
+
+const SECOND: DocId = DocId([0xfb; 16]);
+const COMMENT: DocId = DocId([0xc0; 16]);
+
+fn city(customer: DocId, city: &str) -> Edit {
+    Edit::EditCustomer { customer, fields: patch([("city", city)]) }
+}
+
+fn comment(customer: DocId, text: &str) -> Edit {
+    Edit::CreateComment { comment: COMMENT, customer, about: None, text: text.to_owned() }
+}
+
+fn assert_same_copy(phone: &Phone, hub: &mut Hub, customer: DocId) {
+    let held = phone.client.held.digest(Scope::Customer(customer));
+    assert_eq!(held, hub.digest(phone.person.id), "the phone's copy is the hub's");
+}
+
+#[test]
+fn cl_25_what_is_offered_again_brings_back_nothing_that_it_does_not_build_on() {
+    let (mut hub, mut phone) = rep_with_factory();
+    let mut desk = colleague(&mut hub, 2);
+    let backup = hub.seq();
+    // Typed at once: neither builds on the other, and the desk's stands first in both copies.
+    phone.disconnect(&mut hub);
+    phone.edit(address(FACTORY, "人民路"));
+    desk.edit(city(FACTORY, "苏州"));
+    desk.sync(&mut hub);
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert_eq!(phone.text(FACTORY, "city").as_deref(), Some("苏州"));
+    phone.disconnect(&mut hub);
+    hub.restore(backup);
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert_eq!(hub.docs[&FACTORY].document.text_of("address").as_deref(), Some("人民路"));
+    assert_eq!(phone.text(FACTORY, "city"), None, "nobody has offered that again");
+    assert_same_copy(&phone, &mut hub, FACTORY);
+}
+
+#[test]
+fn cl_25_what_two_restores_lost_is_offered_again_as_one() {
+    let (mut hub, mut phone) = rep();
+    let nothing = hub.seq();
+    phone.edit(card(FACTORY, "东方机械厂"));
+    phone.sync(&mut hub);
+    let card_only = hub.seq();
+    phone.edit(address(FACTORY, "人民路"));
+    phone.sync(&mut hub);
+    phone.disconnect(&mut hub);
+    hub.restore(card_only);
+    hub.refuse.push(("人民路".as_bytes().to_vec(), Rule::StoreUnavailable));
+    phone.network = true;
+    phone.run(&mut hub);
+    phone.disconnect(&mut hub);
+    hub.restore(nothing);
+    hub.refuse.clear();
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert!(phone.refused().is_empty(), "{:?}", phone.refused());
+    assert_eq!(hub.docs[&FACTORY].document.text_of("address").as_deref(), Some("人民路"));
+}
+
+#[test]
+fn cl_28_what_builds_on_work_that_does_not_come_back_goes_on_in_words() {
+    let (mut hub, mut phone) = rep_with_factory();
+    let mut desk = colleague(&mut hub, 2);
+    let backup = hub.seq();
+    phone.edit(address(FACTORY, "在苏州之前"));
+    phone.sync(&mut hub);
+    desk.sync(&mut hub);
+    let remarks = Value::Text { base: String::new(), text: "爱喝茶".to_owned() };
+    let fields = Patch::from([("remarks".to_owned(), remarks), ("city".to_owned(), "苏州".into())]);
+    desk.edit(Edit::EditCustomer { customer: FACTORY, fields });
+    desk.sync(&mut hub);
+    desk.disconnect(&mut hub);
+    hub.restore(backup);
+    desk.network = true;
+    // The rep's phone is gone, and with it what the desk's edit builds on.
+    desk.sync(&mut hub);
+    assert!(desk.refused().is_empty(), "{:?}", desk.refused());
+    let known = &mut hub.docs.get_mut(&FACTORY).expect("in the backup").document;
+    assert_eq!(known.text_of("city").as_deref(), Some("苏州"));
+    assert_eq!(known.text_of("remarks").as_deref(), Some("爱喝茶"));
+    assert_eq!(known.text_of("address"), None);
+    assert_same_copy(&desk, &mut hub, FACTORY);
+}
+
+#[test]
+fn cl_28_work_on_a_customer_that_the_server_lost_is_shown_in_words_and_goes_when_the_customer_is_back() {
+    let (mut hub, mut phone) = rep_with_factory();
+    let mut desk = colleague(&mut hub, 2);
+    let backup = hub.seq();
+    phone.edit(card(SECOND, "备份之后的厂"));
+    phone.sync(&mut hub);
+    hub.grant(desk.person.id, Scope::Customer(SECOND), crate::ledger::people::Access::Write);
+    desk.sync(&mut hub);
+    desk.edit(comment(SECOND, "尽快拜访"));
+    desk.edit(city(SECOND, "苏州"));
+    desk.sync(&mut hub);
+    desk.disconnect(&mut hub);
+    phone.disconnect(&mut hub);
+    hub.restore(backup);
+    desk.network = true;
+    desk.sync(&mut hub);
+    assert_eq!(desk.status().pending.edits, 0, "nothing keeps the phone from coming to rest");
+    let words = serde_json::to_string(&desk.refused()).expect("plain data");
+    assert!(words.contains("尽快拜访") && words.contains("苏州"), "{words}");
+    assert!(desk.refused().iter().all(|view| view.refusal.rule == Rule::NotFound));
+    desk.reopen();
+    // The phone that made the customer comes back, and the desk may see it again.
+    phone.network = true;
+    phone.sync(&mut hub);
+    hub.grant(desk.person.id, Scope::Customer(SECOND), crate::ledger::people::Access::Write);
+    desk.sync(&mut hub);
+    assert!(desk.refused().is_empty(), "{:?}", desk.refused());
+    assert_eq!(hub.docs[&COMMENT].document.text_of("text").as_deref(), Some("尽快拜访"));
+    assert_eq!(hub.docs[&SECOND].document.text_of("city").as_deref(), Some("苏州"));
+    assert_eq!(desk.text(SECOND, "name").as_deref(), Some("备份之后的厂"));
+}
+
+#[test]
+fn cl_28_work_offered_again_under_numbers_that_are_taken_goes_on_in_words() {
+    let (mut hub, mut phone) = rep_with_factory();
+    let backup = hub.seq();
+    phone.edit(visit(VISIT, FACTORY, "看了设备"));
+    phone.sync(&mut hub);
+    phone.edit(Edit::VoidVisit { visit: VISIT, reason: "写错了".to_owned() });
+    phone.sync(&mut hub);
+    phone.disconnect(&mut hub);
+    hub.restore(backup);
+    let actor = phone.client.meta.actor;
+    hub.refuse.push((actor.as_bytes().to_vec(), Rule::ActorForeign));
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert!(phone.refused().is_empty(), "{:?}", phone.refused());
+    let known = &hub.docs[&VISIT].document;
+    assert_eq!(known.text_of("record").as_deref(), Some("看了设备"));
+    assert_eq!(known.text_of("void_reason").as_deref(), Some("写错了"));
+}

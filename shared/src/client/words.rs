@@ -1,0 +1,84 @@
+//! Work that a restored server lost and does not take back as bytes (CL-28): it is put back into the words of
+//! edits, which can be made again on other ground or shown to their author; and what was refused because
+//! the server does not know the customer is offered again when it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::client::Client;
+use crate::client::outbox::Lane;
+use crate::client::rows::{EditWork, Key, OutRow, OutState, Work};
+use crate::document::Document;
+use crate::edit::Edit;
+use crate::id::{ChangeHash, DocId, Scope};
+use crate::refusal::Rule;
+use crate::time::{Recorded, UtcMillis};
+
+impl Client {
+    /// Puts rows of work offered again into words, in their place ahead of what builds on them. All rows of the
+    /// document get new numbers; returns the fates under these. Words of `passing` rows have no fate yet: they
+    /// may pass where the bytes did not.
+    pub(super) fn put_in_words(
+        &mut self,
+        doc: DocId,
+        offered: &BTreeSet<u64>,
+        passing: &BTreeSet<u64>,
+        mut fates: BTreeMap<u64, OutState>,
+    ) -> BTreeMap<u64, OutState> {
+        if offered.is_empty() || self.open_document(doc).is_none() {
+            return fates;
+        }
+        let mut document = self.held.close(doc).expect("just opened");
+        let mut renumbered = BTreeMap::new();
+        for out in self.outbox.pending_of(doc) {
+            let Some(row) = self.take_out(out) else { continue };
+            let mut fate = fates.remove(&out);
+            let told = if offered.contains(&out) { told_again(&mut document, &row) } else { Vec::new() };
+            if !told.is_empty() && passing.contains(&out) {
+                fate = None;
+            }
+            for row in if told.is_empty() { vec![row] } else { told } {
+                let number = self.append_out(row);
+                renumbered.extend(fate.clone().map(|fate| (number, fate)));
+            }
+        }
+        self.outbox.clear_pause(Lane::Doc(doc));
+        renumbered
+    }
+
+    /// The server knows the scope: what it refused because it did not is offered again, made anew on what the
+    /// feed brings; what waits for it waits no longer.
+    pub(super) fn offer_refused_again(&mut self, scope: Scope) {
+        let rows: Vec<u64> = self.outbox.of_scope(scope).map(|(out, _)| out).collect();
+        for out in rows {
+            let row = self.outbox.get_mut(out).expect("its number was listed");
+            let is_unknown =
+                matches!(&row.state, OutState::Refused(refusal) if refusal.rule == Rule::NotFound);
+            if let (Work::Edit(work), true) = (&mut row.work, is_unknown) {
+                work.changes.clear();
+                work.rebases = 0;
+                row.state = OutState::Pending;
+                self.touch(Key::Out(out));
+            }
+            let lane = self.outbox.get(out).and_then(OutRow::doc).map_or(Lane::Request(out), Lane::Doc);
+            self.outbox.clear_pause(lane);
+        }
+    }
+}
+
+/// The edits that a row was; none if no words can be made of it.
+fn told_again(document: &mut Document, row: &OutRow) -> Vec<OutRow> {
+    let Work::Reoffer { doc, kind, scope, changes, .. } = &row.work else { return Vec::new() };
+    let own: Vec<ChangeHash> =
+        changes.iter().filter(|each| each.own).map(|each| each.change.hash).collect();
+    let as_row = |(at, edit): (UtcMillis, Edit)| {
+        let (doc, kind, scope) = (*doc, *kind, *scope);
+        let work = EditWork { edit, doc, kind, scope, changes: Vec::new(), begun: false, rebases: 0 };
+        OutRow {
+            recorded: Recorded { at, ..row.recorded },
+            state: OutState::Pending,
+            customer_name: row.customer_name.clone(),
+            work: Work::Edit(work),
+        }
+    };
+    document.in_words(*doc, &own).into_iter().map(as_row).collect()
+}

@@ -10,7 +10,7 @@ use crate::client::outbox::change_bytes;
 use crate::client::rows::{DocRow, Key, OutRow, OutState, OwnChange, Reoffered, Work};
 use crate::client::{Client, Echo, Fault};
 use crate::document::{Document, Kind};
-use crate::id::{ActorId, DocId, IncarnationId, Scope};
+use crate::id::{ActorId, ChangeHash, DocId, IncarnationId, Scope};
 use crate::ledger::LedgerEvent;
 use crate::ledger::people::Access;
 use crate::protocol::{ClientFrame, Item, Page};
@@ -333,7 +333,10 @@ impl Client {
             return;
         }
         let recorded = document.recorded().unwrap_or_else(|| self.clock.recorded(now));
-        let work = Work::Reoffer { doc, kind, scope, received, changes };
+        let own: Vec<ChangeHash> =
+            changes.iter().filter(|each| each.own).map(|each| each.change.hash).collect();
+        let words = document.in_words(doc, &own);
+        let work = Work::Reoffer { doc, kind, scope, received, changes, words };
         let row = OutRow { recorded, state: OutState::Pending, customer_name: String::new(), work };
         self.insert_before(doc, row);
     }

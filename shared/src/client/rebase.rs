@@ -77,6 +77,8 @@ impl Client {
     /// Gives rows their fates and makes the document's other unsent edits again on the acknowledged form.
     /// One write holds all of it; if we die before it, the server will say the same again.
     pub(super) fn rebase(&mut self, doc: DocId, fates: BTreeMap<u64, OutState>) {
+        let unfit = self.unfit_reoffers(doc);
+        let fates = self.put_in_words(doc, &unfit, &unfit, fates);
         for (out, state) in fates {
             self.settle_out(out, state);
         }
@@ -120,6 +122,17 @@ impl Client {
         self.changed = true;
     }
 
+    /// Work offered again that does not fit the acknowledged form: a copy of this phone has used its numbers.
+    fn unfit_reoffers(&self, doc: DocId) -> BTreeSet<u64> {
+        let held = || self.held.get(doc).and_then(|row| Document::load(&row.saved).ok());
+        let fits = |out: &u64| {
+            let chunks = self.outbox.get(*out).map(change_bytes).unwrap_or_default();
+            held().unwrap_or_else(Document::empty).apply(&chunks).is_ok()
+        };
+        let offered = self.outbox.pending_of(doc).into_iter().filter(|out| self.is_reoffer(*out));
+        offered.filter(|out| !fits(out)).collect()
+    }
+
     /// Gives the installation's actor up for a fresh one.
     pub(super) fn renew_actor(&mut self) {
         let former = std::mem::replace(&mut self.meta.actor, self.entropy.actor_id());
@@ -161,7 +174,9 @@ fn make_again(
             document.edit(writer, &Edit::EditVisit { visit: *visit, fields: fields.clone() })?
         }
         // A comment is made at once or not at all.
-        (Some(document), Edit::CreateComment { text, .. }) if document.text_of("text").as_ref() == Some(text) => {
+        (Some(document), Edit::CreateComment { text, .. })
+            if document.text_of("text").as_ref() == Some(text) =>
+        {
             Vec::new()
         }
         (Some(_), Edit::CreateComment { .. }) => return Err(Rule::DocumentTooLarge.into()),

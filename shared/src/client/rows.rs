@@ -15,7 +15,8 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::client::{OpenFailure, Profile};
-use crate::document::Kind;
+use crate::document::{Kind, Told};
+use crate::edit::Edit;
 use crate::id::{ActorId, ChangeHash, DocId, IncarnationId, PersonId, RequestId, Scope, Seq};
 use crate::ledger::people::Access;
 use crate::ledger::{Command, LedgerEvent};
@@ -203,8 +204,16 @@ pub(super) enum OutState {
 pub(super) enum Work {
     /// An edit and the changes that it made.
     Edit(EditWork),
-    /// Changes that a restored server has lost (S14). Acknowledged once, so the edit is gone.
-    Reoffer { doc: DocId, kind: Kind, scope: Scope, received: UtcMillis, changes: Vec<Reoffered> },
+    /// Changes that a restored server has lost (S14). Acknowledged once, so the edits are gone; `words` are the
+    /// own ones told again.
+    Reoffer {
+        doc: DocId,
+        kind: Kind,
+        scope: Scope,
+        received: UtcMillis,
+        changes: Vec<Reoffered>,
+        words: Vec<Told>,
+    },
     /// A ledger command.
     Request { id: RequestId, command: Command },
 }
@@ -212,7 +221,7 @@ pub(super) enum Work {
 /// An edit in the outbox.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct EditWork {
-    pub(super) edit: crate::edit::Edit,
+    pub(super) edit: Edit,
     pub(super) doc: DocId,
     pub(super) kind: Kind,
     pub(super) scope: Scope,
@@ -288,6 +297,8 @@ enum WorkBytes {
         received: UtcMillis,
         #[n(4)]
         changes: Vec<Reoffered>,
+        #[n(5)]
+        words: Option<Vec<ToldBytes>>,
     },
     #[n(2)]
     Request {
@@ -298,15 +309,41 @@ enum WorkBytes {
     },
 }
 
+/// The bytes of [`Told`].
+#[derive(Encode, Decode)]
+struct ToldBytes {
+    #[n(0)]
+    changes: Vec<ChangeHash>,
+    #[n(1)]
+    at: UtcMillis,
+    #[n(2)]
+    edit: String,
+}
+
+impl ToldBytes {
+    fn of(told: Told) -> ToldBytes {
+        ToldBytes { changes: told.changes, at: told.at, edit: edit_bytes(&told.edit) }
+    }
+
+    fn told(self) -> Option<Told> {
+        Some(Told { changes: self.changes, at: self.at, edit: serde_json::from_str(&self.edit).ok()? })
+    }
+}
+
+fn edit_bytes(edit: &Edit) -> String {
+    serde_json::to_string(edit).expect("an edit holds only texts and numbers")
+}
+
 impl OutRow {
     pub(super) fn encode(&self) -> Vec<u8> {
         let work = match self.work.clone() {
             Work::Edit(EditWork { edit, doc, kind, scope, changes, begun, rebases }) => {
-                let edit = serde_json::to_string(&edit).expect("an edit holds only texts and numbers");
+                let edit = edit_bytes(&edit);
                 WorkBytes::Edit { edit, doc, kind, scope, changes, begun, rebases }
             }
-            Work::Reoffer { doc, kind, scope, received, changes } => {
-                WorkBytes::Reoffer { doc, kind, scope, received, changes }
+            Work::Reoffer { doc, kind, scope, received, changes, words } => {
+                let words = Some(words.into_iter().map(ToldBytes::of).collect());
+                WorkBytes::Reoffer { doc, kind, scope, received, changes, words }
             }
             Work::Request { id, command } => WorkBytes::Request { id, command },
         };
@@ -321,8 +358,9 @@ impl OutRow {
                 let edit = serde_json::from_str(&edit).ok()?;
                 Work::Edit(EditWork { edit, doc, kind, scope, changes, begun, rebases })
             }
-            WorkBytes::Reoffer { doc, kind, scope, received, changes } => {
-                Work::Reoffer { doc, kind, scope, received, changes }
+            WorkBytes::Reoffer { doc, kind, scope, received, changes, words } => {
+                let told = words.unwrap_or_default().into_iter().map(ToldBytes::told);
+                Work::Reoffer { doc, kind, scope, received, changes, words: told.collect::<Option<_>>()? }
             }
             WorkBytes::Request { id, command } => Work::Request { id, command },
         };

@@ -1,4 +1,4 @@
-//! Work that a restored server lost and does not take back as bytes (CL-28): it is put back into the words of
+//! Work that a restored server lost and does not take back as bytes (CL-29): it is put back into the words of
 //! edits, which can be made again on other ground or shown to their author; and what was refused because
 //! the server does not know the customer is offered again when it does.
 
@@ -7,11 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::client::Client;
 use crate::client::outbox::Lane;
 use crate::client::rows::{EditWork, Key, OutRow, OutState, Work};
-use crate::document::Document;
-use crate::edit::Edit;
+use crate::document::Told;
 use crate::id::{ChangeHash, DocId, Scope};
 use crate::refusal::Rule;
-use crate::time::{Recorded, UtcMillis};
+use crate::time::Recorded;
 
 impl Client {
     /// Puts rows of work offered again into words, in their place ahead of what builds on them. All rows of the
@@ -24,15 +23,14 @@ impl Client {
         passing: &BTreeSet<u64>,
         mut fates: BTreeMap<u64, OutState>,
     ) -> BTreeMap<u64, OutState> {
-        if offered.is_empty() || self.open_document(doc).is_none() {
+        if offered.is_empty() {
             return fates;
         }
-        let mut document = self.held.close(doc).expect("just opened");
         let mut renumbered = BTreeMap::new();
         for out in self.outbox.pending_of(doc) {
             let Some(row) = self.take_out(out) else { continue };
             let mut fate = fates.remove(&out);
-            let told = if offered.contains(&out) { told_again(&mut document, &row) } else { Vec::new() };
+            let told = if offered.contains(&out) { told_again(&row) } else { Vec::new() };
             if !told.is_empty() && passing.contains(&out) {
                 fate = None;
             }
@@ -65,20 +63,26 @@ impl Client {
     }
 }
 
-/// The edits that a row was; none if no words can be made of it.
-fn told_again(document: &mut Document, row: &OutRow) -> Vec<OutRow> {
-    let Work::Reoffer { doc, kind, scope, changes, .. } = &row.work else { return Vec::new() };
-    let own: Vec<ChangeHash> =
-        changes.iter().filter(|each| each.own).map(|each| each.change.hash).collect();
-    let as_row = |(at, edit): (UtcMillis, Edit)| {
-        let (doc, kind, scope) = (*doc, *kind, *scope);
-        let work = EditWork { edit, doc, kind, scope, changes: Vec::new(), begun: false, rebases: 0 };
+/// The edits that a row was, as far as they were not acknowledged; none if they cannot be said in words.
+fn told_again(row: &OutRow) -> Vec<OutRow> {
+    let Work::Reoffer { doc, kind, scope, changes, words, .. } = &row.work else { return Vec::new() };
+    let is_left = |hash: &ChangeHash| changes.iter().any(|each| each.change.hash == *hash);
+    let as_row = |told: &Told| {
+        let work = EditWork {
+            edit: told.edit.clone(),
+            doc: *doc,
+            kind: *kind,
+            scope: *scope,
+            changes: Vec::new(),
+            begun: !told.changes.iter().all(is_left),
+            rebases: 0,
+        };
         OutRow {
-            recorded: Recorded { at, ..row.recorded },
+            recorded: Recorded { at: told.at, ..row.recorded },
             state: OutState::Pending,
             customer_name: row.customer_name.clone(),
             work: Work::Edit(work),
         }
     };
-    document.in_words(*doc, &own).into_iter().map(as_row).collect()
+    words.iter().filter(|told| told.changes.iter().any(is_left)).map(as_row).collect()
 }

@@ -25,6 +25,7 @@ use crate::time::{Recorded, UtcMillis};
 pub use checking::Baseline;
 pub use history::{ChangeWrites, FieldWrite};
 pub use reading::{RecordEntry, Written};
+pub use words::Told;
 
 /// The version of the document schema that this software writes.
 pub const SCHEMA_VERSION: u16 = 1;

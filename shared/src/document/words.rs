@@ -10,9 +10,21 @@ use crate::edit::{Edit, Patch, Value};
 use crate::id::{ChangeHash, DocId};
 use crate::time::UtcMillis;
 
+/// An edit told again from the changes that it made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The changes.
+    pub changes: Vec<ChangeHash>,
+    /// When they were recorded.
+    pub at: UtcMillis,
+    /// What they did.
+    pub edit: Edit,
+}
+
 /// What one person did at one moment.
 #[derive(Default)]
 struct Deed {
+    changes: Vec<ChangeHash>,
     at: UtcMillis,
     begins: bool,
     fields: Patch,
@@ -20,9 +32,9 @@ struct Deed {
 }
 
 impl Document {
-    /// What these changes did, in causal order and in words, with when it was recorded. Changes of one moment
-    /// are the parts of one edit (DOC-6). Empty if none of it can be said in words.
-    pub fn in_words(&mut self, doc: DocId, changes: &[ChangeHash]) -> Vec<(UtcMillis, Edit)> {
+    /// What these changes did, in causal order and in words. Changes of one moment are the parts of one edit
+    /// (DOC-6). Empty if none of it can be said in words.
+    pub fn in_words(&mut self, doc: DocId, changes: &[ChangeHash]) -> Vec<Told> {
         let Some(kind) = self.kind() else { return Vec::new() };
         let mut deeds: Vec<Deed> = Vec::new();
         for written in self.writes() {
@@ -34,19 +46,20 @@ impl Document {
                 deeds.push(Deed { at, ..Deed::default() });
             }
             let deed = deeds.last_mut().expect("just put there");
+            deed.changes.push(hash);
             for write in written.writes {
                 deed.take(kind, &write.path, write.after);
             }
             self.tell_texts(kind, hash, deed);
         }
-        let about = |document: &Document, deed: Deed| deed.into_edits(document, kind, doc);
-        deeds.into_iter().flat_map(|deed| about(self, deed)).collect()
+        deeds.into_iter().flat_map(|deed| deed.into_edits(self, kind, doc)).collect()
     }
 
     /// Adds what a change did to long texts.
     fn tell_texts(&mut self, kind: Kind, hash: ChangeHash, deed: &mut Deed) {
         let after = [automerge::ChangeHash(hash.0)];
-        let Some(before) = self.inner.get_change_by_hash(&after[0]).map(|change| change.deps().to_vec()) else {
+        let Some(before) = self.inner.get_change_by_hash(&after[0]).map(|change| change.deps().to_vec())
+        else {
             return;
         };
         let texts = schema(kind).fields.iter().filter(|field| matches!(field.content, Content::Text { .. }));
@@ -106,8 +119,8 @@ impl Deed {
         self.fields.insert(path.to_owned(), value);
     }
 
-    fn into_edits(self, document: &Document, kind: Kind, doc: DocId) -> Vec<(UtcMillis, Edit)> {
-        let Deed { at, begins, mut fields, void } = self;
+    fn into_edits(self, document: &Document, kind: Kind, doc: DocId) -> Vec<Told> {
+        let Deed { changes, at, begins, mut fields, void } = self;
         let mut edits = Vec::new();
         match (kind, document.customer()) {
             (Kind::Customer, _) if begins => edits.push(Edit::CreateCustomer { customer: doc, fields }),
@@ -130,6 +143,6 @@ impl Deed {
         if let (Kind::Visit, Some(reason)) = (kind, void) {
             edits.push(Edit::VoidVisit { visit: doc, reason });
         }
-        edits.into_iter().map(|edit| (at, edit)).collect()
+        edits.into_iter().map(|edit| Told { changes: changes.clone(), at, edit }).collect()
     }
 }

@@ -1,5 +1,5 @@
 //! A server that comes back from an older copy (S14), and phones that never do. Rules: `docs/spec.md`, CL-25 and
-//! CL-28.
+//! CL-29.
 
 use super::*;
 use crate::refusal::Rule;
@@ -66,7 +66,7 @@ fn cl_25_what_two_restores_lost_is_offered_again_as_one() {
 }
 
 #[test]
-fn cl_28_what_builds_on_work_that_does_not_come_back_goes_on_in_words() {
+fn cl_29_what_builds_on_work_that_does_not_come_back_goes_on_in_words() {
     let (mut hub, mut phone) = rep_with_factory();
     let mut desk = colleague(&mut hub, 2);
     let backup = hub.seq();
@@ -91,7 +91,7 @@ fn cl_28_what_builds_on_work_that_does_not_come_back_goes_on_in_words() {
 }
 
 #[test]
-fn cl_28_work_on_a_customer_that_the_server_lost_is_shown_in_words_and_goes_when_the_customer_is_back() {
+fn cl_29_work_on_a_customer_that_the_server_lost_is_shown_in_words_and_goes_when_the_customer_is_back() {
     let (mut hub, mut phone) = rep_with_factory();
     let mut desk = colleague(&mut hub, 2);
     let backup = hub.seq();
@@ -124,7 +124,7 @@ fn cl_28_work_on_a_customer_that_the_server_lost_is_shown_in_words_and_goes_when
 }
 
 #[test]
-fn cl_28_work_offered_again_under_numbers_that_are_taken_goes_on_in_words() {
+fn cl_29_work_offered_again_under_numbers_that_are_taken_goes_on_in_words() {
     let (mut hub, mut phone) = rep_with_factory();
     let backup = hub.seq();
     phone.edit(visit(VISIT, FACTORY, "看了设备"));

@@ -1,13 +1,15 @@
-//! The parent's side: worker processes, one a thread, restarted when they die or hang. A job on which a
-//! worker dies twice is halved until the change is found that does it; that one is refused, those before it
-//! pass. Nothing here reads what is in a change.
+//! The parent's side: worker processes, one a thread, restarted when they die or hang. When a worker is lost
+//! over a batch, its jobs are judged one by one; a job on which a worker dies alone is halved until the change
+//! is found that does it; that one is refused, those before it pass. Nothing here reads what is in a change.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use shared::limits::ADMISSION_MS_MAX;
 use shared::refusal::Rule;
@@ -15,8 +17,8 @@ use shared::refusal::Rule;
 use super::worker::{Answer, READY, WORKER_COMMAND, read_frame, write_frame};
 use super::{Job, Judged, Verdict};
 
-/// Jobs that one worker is given at once. The parent waits for each answer; between batches a worker is idle
-/// for one turn of the pipe (about 20 µs).
+/// Jobs that one worker is given at once: 3 ms of work, against which the turn between two batches (about
+/// 20 µs) is nothing, and few enough to judge one by one when the worker is lost over them.
 const BATCH_JOBS_MAX: usize = 16;
 
 /// Bytes given to a worker at once.
@@ -36,8 +38,8 @@ pub struct PoolOptions {
     pub environment: Vec<(String, String)>,
     /// How many.
     pub workers: usize,
-    /// Wall time for one job.
-    pub job_limit: Duration,
+    /// Wall time for one batch, and then for each job of a batch that took longer.
+    pub time_limit: Duration,
 }
 
 impl PoolOptions {
@@ -52,7 +54,7 @@ impl PoolOptions {
             arguments: vec![WORKER_COMMAND.to_owned()],
             environment: Vec::new(),
             workers: processors.clamp(1, 4),
-            job_limit: Duration::from_millis(ADMISSION_MS_MAX),
+            time_limit: Duration::from_millis(ADMISSION_MS_MAX),
         })
     }
 }
@@ -144,17 +146,33 @@ impl Drop for WorkerPool {
     }
 }
 
-/// A running worker process.
+/// A running worker process at the other end of a socket: unlike a pipe, it can be read with a time limit.
 struct Worker {
     child: Child,
-    input: ChildStdin,
-    answers: mpsc::Receiver<Vec<u8>>,
+    stream: UnixStream,
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Reads from a stream until a moment.
+struct Until<'s> {
+    stream: &'s UnixStream,
+    deadline: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
     }
 }
 
@@ -170,7 +188,7 @@ struct Lost;
 impl Keeper {
     fn run(mut self) {
         while let Some(jobs) = self.next_batch() {
-            let verdicts = self.judge_batch(jobs);
+            let verdicts = self.judge_batch(&jobs);
             let receive = self.shared.on_judged.lock().expect("no holder of this lock panics");
             if let Some(receive) = receive.as_ref() {
                 receive(Judged(verdicts));
@@ -201,23 +219,15 @@ impl Keeper {
         Some(batch)
     }
 
-    fn judge_batch(&mut self, jobs: Vec<Job>) -> Vec<(u64, Verdict)> {
-        let mut verdicts = Vec::with_capacity(jobs.len());
-        let mut rest = jobs.as_slice();
-        while !rest.is_empty() {
-            let answered = self.try_jobs(rest, &mut verdicts);
-            if answered == rest.len() {
-                break;
-            }
-            // The first one without an answer is what the worker was at when it was lost.
-            let suspect = &rest[answered];
-            verdicts.push((suspect.id, self.judge_suspect(suspect)));
-            rest = &rest[answered + 1..];
+    fn judge_batch(&mut self, jobs: &[Job]) -> Vec<(u64, Verdict)> {
+        if let Some(verdicts) = self.try_jobs(jobs) {
+            return verdicts;
         }
-        verdicts
+        // The worker was lost over one of them and does not say which.
+        jobs.iter().map(|job| (job.id, self.judge_suspect(job))).collect()
     }
 
-    /// Judges one job alone on a fresh worker; if that is lost too, finds the changes that stand.
+    /// Judges one job alone; if the worker is lost, finds the changes that stand.
     fn judge_suspect(&mut self, job: &Job) -> Verdict {
         if let Some(verdict) = self.try_one(job) {
             return verdict;
@@ -248,36 +258,23 @@ impl Keeper {
     }
 
     fn try_one(&mut self, job: &Job) -> Option<Verdict> {
-        let mut verdicts = Vec::new();
-        self.try_jobs(std::slice::from_ref(job), &mut verdicts);
-        verdicts.pop().map(|(_, verdict)| verdict)
+        self.try_jobs(std::slice::from_ref(job))?.pop().map(|(_, verdict)| verdict)
     }
 
-    /// Gives jobs to the worker and takes answers until one is missing. Returns how many were answered.
-    fn try_jobs(&mut self, jobs: &[Job], verdicts: &mut Vec<(u64, Verdict)>) -> usize {
-        let limit = self.shared.options.job_limit;
+    /// Has the worker judge jobs; none if it was lost over them.
+    fn try_jobs(&mut self, jobs: &[Job]) -> Option<Vec<(u64, Verdict)>> {
+        let limit = self.shared.options.time_limit;
         let Ok(worker) = self.worker() else {
             tracing::error!("an admission worker could not be started");
-            return 0;
+            return None;
         };
-        let sent = write_frame(&mut worker.input, &jobs).and_then(|()| worker.input.flush());
-        let mut answered = 0;
-        while sent.is_ok() && answered < jobs.len() {
-            let answer = worker.answers.recv_timeout(limit).ok();
-            let answer =
-                answer.and_then(|bytes| minicbor::decode::<Answer>(&bytes).ok()).map(Answer::into_parts);
-            match answer {
-                Some((id, verdict)) if id == jobs[answered].id => verdicts.push((id, verdict)),
-                Some(_) | None => break,
-            }
-            answered += 1;
-        }
-        if answered < jobs.len() {
+        let verdicts = worker.ask(jobs, limit);
+        if verdicts.is_none() {
             self.shared.deaths.fetch_add(1, Ordering::Relaxed);
             tracing::warn!("an admission worker was lost and is replaced");
             self.worker = None;
         }
-        answered
+        verdicts
     }
 
     fn worker(&mut self) -> Result<&mut Worker, Lost> {
@@ -289,38 +286,38 @@ impl Keeper {
 
     fn start(&self) -> Result<Worker, Lost> {
         let options = &self.shared.options;
-        let mut child = Command::new(&options.program)
+        let (stream, theirs) = UnixStream::pair().map_err(|_| Lost)?;
+        let input = OwnedFd::from(theirs.try_clone().map_err(|_| Lost)?);
+        let child = Command::new(&options.program)
             .args(&options.arguments)
             .env_clear()
             .envs(options.environment.iter().cloned())
             .current_dir("/")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(Stdio::from(input))
+            .stdout(Stdio::from(OwnedFd::from(theirs)))
             // A panic's message may hold what somebody wrote.
             .stderr(Stdio::null())
             .spawn()
             .map_err(|_| Lost)?;
         self.shared.starts.fetch_add(1, Ordering::Relaxed);
-        let input = child.stdin.take().ok_or(Lost)?;
-        let output = child.stdout.take().ok_or(Lost)?;
-        let (sender, answers) = mpsc::sync_channel(BATCH_JOBS_MAX);
-        let mut worker = Worker { child, input, answers };
-        let reading = std::thread::Builder::new().name("admission-answers".to_owned()).spawn(move || {
-            let mut output = BufReader::new(output);
-            if skip_noise(&mut output) && sender.send(Vec::new()).is_ok() {
-                while let Ok(Some(frame)) = read_frame(&mut output) {
-                    if sender.send(frame).is_err() {
-                        return;
-                    }
-                }
-            }
-        });
-        let ready = reading.is_ok() && worker.answers.recv_timeout(options.job_limit).is_ok();
-        if ready {
-            return Ok(worker);
-        }
-        let _ = worker.child.kill();
-        Err(Lost)
+        let worker = Worker { child, stream };
+        let deadline = Instant::now() + options.time_limit;
+        let is_ready = skip_noise(&mut Until { stream: &worker.stream, deadline });
+        if is_ready { Ok(worker) } else { Err(Lost) }
+    }
+}
+
+impl Worker {
+    /// Sends jobs and waits for the answers; none when they do not come in time or are no answers.
+    fn ask(&mut self, jobs: &[Job], limit: Duration) -> Option<Vec<(u64, Verdict)>> {
+        self.stream.set_write_timeout(Some(limit)).ok()?;
+        write_frame(&mut self.stream, &jobs).ok()?;
+        let mut answer = BufReader::new(Until { stream: &self.stream, deadline: Instant::now() + limit });
+        let frame = read_frame(&mut answer).ok()??;
+        let answers: Vec<Answer> = minicbor::decode(&frame).ok()?;
+        let verdicts: Vec<(u64, Verdict)> = answers.into_iter().map(Answer::into_parts).collect();
+        let is_whole = verdicts.iter().map(|(id, _)| *id).eq(jobs.iter().map(|job| job.id));
+        is_whole.then_some(verdicts)
     }
 }
 

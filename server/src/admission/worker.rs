@@ -1,8 +1,10 @@
 //! The worker's side: a process that can do nothing but judge. It reads batches of jobs from its standard
-//! input and writes one answer a job to its standard output, in order, so that the parent knows which job it
-//! died on. Frames are a length (four bytes, little-endian) and CBOR.
+//! input and writes one batch of answers, in order, to its standard output. Frames are a length (four bytes,
+//! little-endian) and CBOR.
 
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use minicbor::{Decode, Encode};
@@ -20,6 +22,9 @@ pub(super) const READY: &[u8; 8] = b"ADMIT/1\n";
 
 /// Bytes of one frame between parent and worker: a batch of documents at their limit.
 pub(super) const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes that are set aside for a frame on the word of its length alone; a longer one grows as it comes.
+const FRAME_BYTES_TRUSTED: usize = 256 * 1024;
 
 /// Descriptors that a worker may have: its three streams and a few that the runtime opens at its start.
 const DESCRIPTORS_MAX: u64 = 16;
@@ -39,6 +44,13 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    fn of(id: u64, verdict: Verdict) -> Self {
+        match verdict {
+            Ok(admitted) => Answer::Admitted(id, Box::new(admitted)),
+            Err(refusal) => Answer::Refused(id, refusal),
+        }
+    }
+
     pub(super) fn into_parts(self) -> (u64, Verdict) {
         match self {
             Answer::Admitted(id, admitted) => (id, Ok(*admitted)),
@@ -62,7 +74,11 @@ pub fn worker_main() -> ExitCode {
             return ExitCode::from(2);
         }
     }
-    match serve(io::stdin().lock(), io::stdout().lock(), judge) {
+    // The descriptors themselves: what `io::stdout` gives looks for lines and writes up to the last of them.
+    let (input, output) =
+        (io::stdin().as_fd().try_clone_to_owned(), io::stdout().as_fd().try_clone_to_owned());
+    let (Ok(input), Ok(output)) = (input, output) else { return ExitCode::from(2) };
+    match serve(File::from(input), File::from(output), judge) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -72,22 +88,15 @@ pub fn worker_main() -> ExitCode {
 ///
 /// # Errors
 /// When a stream breaks or holds no frame.
-pub fn serve(input: impl Read, output: impl Write, judge: impl Fn(&Job) -> Verdict) -> io::Result<()> {
+pub fn serve(input: impl Read, mut output: impl Write, judge: impl Fn(&Job) -> Verdict) -> io::Result<()> {
     let mut input = BufReader::new(input);
-    let mut output = BufWriter::new(output);
     output.write_all(READY)?;
     output.flush()?;
     while let Some(frame) = read_frame(&mut input)? {
         let jobs: Vec<Job> = minicbor::decode(&frame).map_err(io::Error::other)?;
-        for job in &jobs {
-            let answer = match judge(job) {
-                Ok(admitted) => Answer::Admitted(job.id, Box::new(admitted)),
-                Err(refusal) => Answer::Refused(job.id, refusal),
-            };
-            write_frame(&mut output, &answer)?;
-            // Each answer leaves at once: if the next job kills us, this one is not lost.
-            output.flush()?;
-        }
+        let answers: Vec<Answer> = jobs.iter().map(|job| Answer::of(job.id, judge(job))).collect();
+        write_frame(&mut output, &answers)?;
+        output.flush()?;
     }
     Ok(())
 }
@@ -104,15 +113,16 @@ pub(super) fn read_frame(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     if length > FRAME_BYTES_MAX {
         return Err(io::Error::other("frame too long"));
     }
-    let mut frame = Vec::new();
+    let mut frame = Vec::with_capacity(length.min(FRAME_BYTES_TRUSTED));
     input.take(length as u64).read_to_end(&mut frame)?;
     if frame.len() == length { Ok(Some(frame)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Writes one frame.
+/// Writes one frame with one call.
 pub(super) fn write_frame<T: Encode<()>>(output: &mut impl Write, value: &T) -> io::Result<()> {
-    let bytes = minicbor::to_vec(value).map_err(io::Error::other)?;
-    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-    output.write_all(&length.to_le_bytes())?;
+    let mut bytes = vec![0; 4];
+    minicbor::encode(value, &mut bytes).map_err(io::Error::other)?;
+    let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
     output.write_all(&bytes)
 }

@@ -55,7 +55,7 @@ fn office(people: usize) -> Office {
         arguments: vec![WORKER_COMMAND.to_owned()],
         environment: Vec::new(),
         workers: 2,
-        job_limit: Duration::from_secs(20),
+        time_limit: Duration::from_secs(20),
     };
     let (handle, thread) =
         HubHandle::start(store, WorkerPool::new(options).expect("starts")).expect("starts");

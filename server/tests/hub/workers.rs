@@ -45,7 +45,7 @@ fn pool(workers: usize) -> (WorkerPool, mpsc::Receiver<Judged>) {
         arguments: ["--exact", "workers::worker_process", "--nocapture"].map(str::to_owned).to_vec(),
         environment: vec![(AS_WORKER.to_owned(), "1".to_owned())],
         workers,
-        job_limit: Duration::from_millis(1_500),
+        time_limit: Duration::from_millis(1_500),
     };
     let pool = WorkerPool::new(options).expect("starts");
     let (sender, receiver) = mpsc::channel();
@@ -147,7 +147,7 @@ fn the_real_worker_judges_within_its_limits() {
         arguments: vec![server::admission::WORKER_COMMAND.to_owned()],
         environment: Vec::new(),
         workers: 1,
-        job_limit: Duration::from_secs(20),
+        time_limit: Duration::from_secs(20),
     };
     let pool = WorkerPool::new(options).expect("starts");
     let (sender, receiver) = mpsc::channel();

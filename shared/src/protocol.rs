@@ -393,14 +393,21 @@ fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8], limit: usize) -> Result<T, Fra
     if decoder.position() == bytes.len() { Ok(frame) } else { Err(FrameError::Malformed) }
 }
 
+/// Bytes that deflating must save to be worth the phone's inflating.
+const DEFLATED_SAVING_MIN: usize = 64;
+
 impl PageItems {
     /// Packs items: deflated as a whole where that is smaller.
     pub fn pack(items: Vec<Item>) -> Self {
         let plain = encode(&items);
+        // Nothing can be gained, and to begin deflating costs 30 µs: a phone's own work makes such pages.
+        if plain.len() <= DEFLATED_SAVING_MIN {
+            return PageItems::Plain(items);
+        }
         let mut deflated = Vec::new();
         let mut encoder = DeflateEncoder::new(plain.as_slice(), Compression::new(6));
         let read = encoder.read_to_end(&mut deflated);
-        if read.is_ok() && deflated.len() + 64 < plain.len() {
+        if read.is_ok() && deflated.len() + DEFLATED_SAVING_MIN < plain.len() {
             PageItems::Deflated(deflated.into())
         } else {
             PageItems::Plain(items)

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::SinkExt;
 use shared::limits;
 use shared::protocol::{self, ClientFrame, Goodbye, ServerFrame};
 use std::time::Duration;
@@ -18,8 +19,9 @@ use crate::http::error::ApiError;
 use crate::http::identity;
 use crate::hub::{Identity, Outgoing, Session, Transport};
 
-/// Bytes that one socket buffers in each direction before it writes or parses. Frames larger than this still
-/// pass; 1,000 idle sockets hold 2 × 4 MiB and not the 256 MiB of the default.
+/// Bytes that one socket buffers in each direction before it writes or parses: an acknowledgement and the page
+/// after it leave together. Frames larger than this still pass; 1,000 idle sockets hold 2 × 4 MiB and not the
+/// 256 MiB of the default.
 const BUFFER_BYTES: usize = 4 * 1024;
 
 /// How long the phone may take nothing of what is written.
@@ -34,7 +36,7 @@ pub async fn open(
 ) -> Response {
     upgrade
         .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(0)
+        .write_buffer_size(BUFFER_BYTES)
         .max_write_buffer_size(2 * limits::SERVER_FRAME_BYTES_MAX)
         .max_message_size(limits::FRAME_BYTES_MAX)
         .max_frame_size(limits::FRAME_BYTES_MAX)
@@ -96,18 +98,11 @@ async fn run(app: &App, mut socket: WebSocket, mut session: Session) {
     loop {
         tokio::select! {
             outgoing = session.receive() => {
-                let written = match outgoing {
-                    Some(Outgoing::Frame(frame)) => write(&mut socket, frame).await,
-                    Some(Outgoing::Page(page)) => {
-                        let written = write(&mut socket, page).await;
-                        session.flushed();
-                        written
-                    }
-                    Some(Outgoing::Goodbye(why)) => return end(socket, why).await,
-                    None => return end(socket, Goodbye::ShuttingDown).await,
-                };
-                if written.is_err() {
-                    return;
+                let Some(outgoing) = outgoing else { return end(socket, Goodbye::ShuttingDown).await };
+                match timeout(WRITE_TIMEOUT, write_all(&mut socket, &mut session, outgoing)).await {
+                    Ok(Ok(None)) => {}
+                    Ok(Ok(Some(why))) => return end(socket, why).await,
+                    Ok(Err(_)) | Err(_) => return,
                 }
             }
             message = socket.recv() => {
@@ -126,6 +121,33 @@ async fn run(app: &App, mut socket: WebSocket, mut session: Session) {
             () = tokio::time::sleep_until(heard + silence) => return,
         }
     }
+}
+
+/// Writes a frame and all that wait behind it. Gives the goodbye with which the socket ends, if there is one.
+async fn write_all(
+    socket: &mut WebSocket,
+    session: &mut Session,
+    first: Outgoing,
+) -> Result<Option<Goodbye>, axum::Error> {
+    let mut next = Some(first);
+    let mut goodbye = None;
+    let mut pages = 0;
+    while let Some(outgoing) = next {
+        match outgoing {
+            Outgoing::Frame(frame) => socket.feed(Message::Binary(frame)).await?,
+            Outgoing::Page(page) => {
+                socket.feed(Message::Binary(page)).await?;
+                pages += 1;
+            }
+            Outgoing::Goodbye(why) => goodbye = Some(why),
+        }
+        next = if goodbye.is_none() { session.receive_waiting() } else { None };
+    }
+    socket.flush().await?;
+    for _ in 0..pages {
+        session.flushed();
+    }
+    Ok(goodbye)
 }
 
 /// Says that the phone does not take what is written.

@@ -243,6 +243,11 @@ impl Session {
         self.outgoing.recv().await
     }
 
+    /// The next thing to write, if one waits.
+    pub fn receive_waiting(&mut self) -> Option<Outgoing> {
+        self.outgoing.try_recv().ok()
+    }
+
     /// Says that the page given last is written.
     pub fn flushed(&self) {
         let _ = self.handle.input.send(Input::Flushed(self.id));

@@ -99,10 +99,14 @@ impl HubHandle {
     ///
     /// # Errors
     /// `Place` if the store is in memory: sessions are read beside the writer.
-    pub fn start(store: SqliteStore, workers: WorkerPool) -> Result<(HubHandle, HubThread), StoreFailure> {
+    pub fn start(
+        mut store: SqliteStore,
+        workers: WorkerPool,
+    ) -> Result<(HubHandle, HubThread), StoreFailure> {
         let path =
             store.path().ok_or_else(|| StoreFailure::Place("a store in memory has no readers".to_owned()))?;
         let readers = Readers::new(path);
+        store.copy_log_beside()?;
         let incarnation = crate::store::Lookup::incarnation(&store.lookup())?;
         let hub = Hub::new(store)?;
         let (input, inbox) = mpsc::channel();

@@ -7,6 +7,7 @@
 
 pub mod auth;
 mod backup;
+mod copying;
 pub mod devices;
 pub mod files;
 mod lookup;

@@ -400,7 +400,7 @@ impl PageItems {
     /// Packs items: deflated as a whole where that is smaller.
     pub fn pack(items: Vec<Item>) -> Self {
         let plain = encode(&items);
-        // Nothing can be gained, and to begin deflating costs 30 µs: a phone's own work makes such pages.
+        // Nothing can be gained. Every push makes such a page, for the phone's own work.
         if plain.len() <= DEFLATED_SAVING_MIN {
             return PageItems::Plain(items);
         }

@@ -4,6 +4,7 @@
 
 pub mod chunk;
 pub mod dice;
+pub mod disk;
 pub mod fault;
 pub mod fuzzing;
 pub mod load;

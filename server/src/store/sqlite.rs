@@ -88,6 +88,12 @@ impl SqliteStore {
         Self::begin(Connection::open_in_memory()?, None, Some(incarnation))
     }
 
+    /// A store over a connection that somebody else made, such as one to a simulated disk; with an incarnation a
+    /// new one. Whoever reads beside it needs a way of their own: it has no path.
+    pub fn over(connection: Connection, incarnation: Option<IncarnationId>) -> Result<Self, StoreFailure> {
+        Self::begin(connection, None, incarnation)
+    }
+
     /// Where a folder's database is.
     pub fn file_in(folder: &Path) -> PathBuf {
         folder.join(FILE)
@@ -155,6 +161,13 @@ impl SqliteStore {
             found.push(format!("a row of {} points nowhere", table?));
         }
         Ok(found)
+    }
+
+    /// Moves everything out of the write-ahead log and empties its file. Returns whether nobody else was reading,
+    /// so that it could be done.
+    pub fn clear_log(&mut self) -> Result<bool, StoreFailure> {
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
     }
 
     /// Drops the cache of snapshots. They are made again from the log when a document is next needed.

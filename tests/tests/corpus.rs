@@ -1,10 +1,10 @@
 //! Replays the kept corpus of every fuzz target: `tests/corpus/TARGET/*`. A crash that fuzzing found is put
-//! there and stays.
+//! there and stays. Every target must take some of its inputs and refuse others, or it shows nothing.
 
 use std::path::Path;
 
 use daybook_tests::dice::Dice;
-use daybook_tests::fuzzing::TARGETS;
+use daybook_tests::fuzzing::{Fate, TARGETS};
 
 #[test]
 fn every_kept_input_of_every_fuzz_target_passes() {
@@ -15,11 +15,14 @@ fn every_kept_input_of_every_fuzz_target_passes() {
             .map(|entry| entry.expect("the folder is readable").path())
             .collect();
         files.sort();
-        assert!(!files.is_empty(), "{} is empty", folder.display());
+        let mut fates = Vec::new();
         for file in files {
             let bytes = std::fs::read(&file).expect("the file is readable");
             println!("{}", file.display());
-            target(&bytes);
+            fates.push(target(&bytes));
+        }
+        for fate in [Fate::Taken, Fate::Refused] {
+            assert!(fates.contains(&fate), "no input of {} is {fate:?}", folder.display());
         }
     }
 }

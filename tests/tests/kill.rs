@@ -1,5 +1,6 @@
 //! `kill -9` of the real server in the middle of a hundred pushing phones (I1, I2): afterwards everything
 //! acknowledged is there, and `daybook verify` agrees. `DAYBOOK_KILLS` says how often; 20 by default.
+//! `DAYBOOK_KILL_MIB` fills the database before: then every start must be ready within three seconds.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,7 +99,36 @@ fn phone(mut device: RawDevice, shared: &Shared) -> Result<()> {
 }
 
 fn kills() -> u64 {
-    std::env::var("DAYBOOK_KILLS").ok().and_then(|value| value.parse().ok()).unwrap_or(20)
+    number_from_environment("DAYBOOK_KILLS").unwrap_or(20)
+}
+
+fn number_from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+/// How long a server may take to be ready after a kill, with a database of 1 GiB.
+const RECOVERY_MS_MAX: u128 = 3_000;
+
+/// Makes the database so large, with changes of documents that nobody asks for.
+fn fill(data: &std::path::Path, mebibytes: u64) -> Result<()> {
+    let file = server::store::SqliteStore::file_in(data);
+    let database = rusqlite::Connection::open(&file)?;
+    database.execute_batch(
+        "INSERT INTO devices (id, person, label, created_at) SELECT zeroblob(16), id, '', 0 FROM people LIMIT 1;
+         INSERT INTO actors SELECT zeroblob(16), zeroblob(16), id FROM people LIMIT 1;",
+    )?;
+    while std::fs::metadata(&file)?.len() < mebibytes << 20 {
+        database.execute_batch(
+            "INSERT INTO changes WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+             SELECT (SELECT max(coalesce((SELECT max(seq) FROM changes), 0), (SELECT max(seq) FROM events))) + n,
+                    randomblob(16), randomblob(32), zeroblob(16), 1, 1, zeroblob(16),
+                    (SELECT person FROM actors WHERE id = zeroblob(16)), 0, x'', randomblob(3900)
+             FROM numbers;
+             PRAGMA wal_checkpoint(TRUNCATE);",
+        )?;
+    }
+    println!("{} MiB of database", std::fs::metadata(&file)?.len() >> 20);
+    Ok(())
 }
 
 fn missing(data: &std::path::Path, shared: &Shared) -> Result<usize> {
@@ -123,6 +153,10 @@ fn a_server_killed_among_a_hundred_pushing_phones_keeps_what_it_acknowledged() -
     run(&["init", "--data", path])?;
     for person in 0..PEOPLE {
         run(&["user", "add", &format!("rep{person}"), "--role", "rep", "--team", "north", "--data", path])?;
+    }
+    let filled = number_from_environment("DAYBOOK_KILL_MIB");
+    if let Some(mebibytes) = filled {
+        fill(&data, mebibytes)?;
     }
     let address = free_address()?;
     let mut server = ServerProcess::start(&data, &address)?;
@@ -155,6 +189,10 @@ fn a_server_killed_among_a_hundred_pushing_phones_keeps_what_it_acknowledged() -
         let start = std::time::Instant::now();
         server = ServerProcess::start(&data, &address)?;
         slowest_recovery_ms = slowest_recovery_ms.max(start.elapsed().as_millis());
+        ensure!(
+            filled.is_none() || slowest_recovery_ms <= RECOVERY_MS_MAX,
+            "ready after {slowest_recovery_ms} ms"
+        );
         let lost = missing(&data, &shared)?;
         ensure!(lost == 0, "after kill {kill}, {lost} acknowledged changes are gone (I1), seed {seed}");
         if shared.over.load(Ordering::Relaxed) {

@@ -45,10 +45,13 @@ enum Task {
         /// The seed to replay; without it the simulator runs until stopped
         seed: Option<u64>,
     },
-    /// Fuzz one target until stopped (needs `cargo install cargo-fuzz`)
+    /// Fuzz one target until stopped, or each for so many seconds (needs `cargo install cargo-fuzz`)
     Fuzz {
-        /// A target of fuzz/fuzz_targets
+        /// A target of fuzz/fuzz_targets, or `all`
         target: String,
+        /// How long each target runs
+        #[arg(long)]
+        seconds: Option<u64>,
         /// What else cargo-fuzz is told, such as `-- -max_total_time=60`
         #[arg(last = true)]
         rest: Vec<String>,
@@ -89,10 +92,10 @@ fn perform() -> Result<()> {
             let seed = seed.map(|seed| seed.to_string());
             cargo(["run", "--release", "-p", "daybook-tests", "--bin", "sim", "--"]).args(seed).go()
         }
-        Task::Fuzz { target, rest } => {
+        Task::Fuzz { target, seconds, rest } => {
             tools::require("cargo-fuzz", "cargo install cargo-fuzz")?;
-            let corpus = format!("tests/corpus/{target}");
-            cargo(["fuzz", "run", "-s", "none", &target, &corpus]).env("RUSTC_BOOTSTRAP", "1").args(rest).go()
+            let targets = if target == "all" { fuzz_targets()? } else { vec![target] };
+            targets.iter().try_for_each(|target| fuzz(target, seconds, &rest))
         }
         Task::Bench { rest } => {
             pwa::build(pwa::Profile::Small)?;
@@ -102,6 +105,27 @@ fn perform() -> Result<()> {
         Task::Pwa { debug } => pwa::build(pwa::Profile::from_debug_flag(debug)),
         Task::Tidy => tidy::check(&root),
     }
+}
+
+fn fuzz_targets() -> Result<Vec<String>> {
+    let files = std::fs::read_dir("fuzz/fuzz_targets")?.collect::<std::io::Result<Vec<_>>>()?;
+    let name = |file: &std::fs::DirEntry| Some(file.path().file_stem()?.to_str()?.to_owned());
+    let mut targets: Vec<String> = files.iter().filter_map(name).collect();
+    targets.sort();
+    Ok(targets)
+}
+
+/// What fuzzing finds is kept in `fuzz/corpus`; what is worth keeping for ever is moved to `tests/corpus` by hand.
+fn fuzz(target: &str, seconds: Option<u64>, rest: &[String]) -> Result<()> {
+    let found = format!("fuzz/corpus/{target}");
+    std::fs::create_dir_all(&found)?;
+    let kept = format!("tests/corpus/{target}");
+    let mut command = cargo(["fuzz", "run", "-s", "none", target, &found, &kept]).env("RUSTC_BOOTSTRAP", "1");
+    let limit = seconds.map(|seconds| format!("-max_total_time={seconds}"));
+    if limit.is_some() || !rest.is_empty() {
+        command = command.args(["--"]).args(limit).args(rest);
+    }
+    command.go()
 }
 
 fn run(listen: &str, data: &Path, debug: bool) -> Result<()> {

@@ -25,6 +25,9 @@ pub enum Rule {
     /// never told apart.
     #[n(3)]
     NotFound,
+    /// The document, or the customer that it belongs to, was erased for good.
+    #[n(30)]
+    Erased,
     /// The grant allows reading or commenting only.
     #[n(4)]
     ReadOnly,
@@ -108,11 +111,12 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in order of precedence.
-    pub const ALL: [Rule; 30] = [
+    pub const ALL: [Rule; 31] = [
         Rule::ChangeTooLarge,
         Rule::ChangeMalformed,
         Rule::ChunkKindForbidden,
         Rule::NotFound,
+        Rule::Erased,
         Rule::ReadOnly,
         Rule::ActorForeign,
         Rule::SequenceGap,
@@ -154,6 +158,7 @@ impl Rule {
             Rule::ChangeMalformed => "数据在途中损坏，服务器没有接收；手机上的内容还在。",
             Rule::ChunkKindForbidden => "数据格式不被接受；手机上的内容还在。",
             Rule::NotFound => "找不到这份资料，或者您没有权限。",
+            Rule::Erased => "这份资料已被永久删除，不能再保存。",
             Rule::ReadOnly => "这份资料您只能查看，不能修改。",
             Rule::ActorForeign => "这台设备的编号已被另一台设备使用；已换新编号重发。",
             Rule::SequenceGap => "这台设备的修改顺序有缺口；已重新整理后再发。",
@@ -194,6 +199,7 @@ impl Rule {
             }
             Rule::ChunkKindForbidden => "This kind of data is not accepted; it is still on the phone.",
             Rule::NotFound => "There is no such record, or you have no right to it.",
+            Rule::Erased => "This record was erased for good and is not kept any more.",
             Rule::ReadOnly => "You may read this record but not change it.",
             Rule::ActorForeign => {
                 "Another device uses this device's number; the edit is sent again under a new one."

@@ -129,6 +129,9 @@ impl Model {
             EventKind::Notice { .. } => {
                 hold!(matches!(event.scope, Scope::Person(_)), "a notice outside a person's scope");
             }
+            EventKind::DocumentErased { .. } => {
+                hold!(matches!(event.scope, Scope::Customer(_)), "an erasure outside a customer's scope");
+            }
         }
         Ok(())
     }

@@ -69,6 +69,18 @@ pub enum Command {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Erase documents for good; a customer's card with everything of the customer 永久删除
+    Erase {
+        /// Ids of visits, comments or customer cards 编号
+        #[arg(required_unless_present = "list")]
+        docs: Vec<String>,
+        /// List what was erased instead 列出已删除的
+        #[arg(long, conflicts_with = "docs")]
+        list: bool,
+        /// The server's data folder 数据文件夹
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// Make an invented organisation to try things out 示例数据
     Demo {
         /// The new data folder 数据文件夹

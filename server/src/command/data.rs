@@ -15,10 +15,11 @@ use crate::demo;
 use crate::http::auth::password;
 use crate::http::auth::token::Keys;
 use crate::http::devices::DeviceView;
+use crate::http::quarantine::QuarantineView;
 use crate::http::serve::{self, KEYS_FILE};
 use crate::hub::{self, Administration};
 use crate::outcome::{CommandResult, Outcome, told};
-use crate::store::{self, Lookup, SqliteStore, Store, auth, devices};
+use crate::store::{self, Lookup, SqliteStore, Store, devices, quarantine};
 
 /// Makes a new data folder.
 pub fn init(data: &Path) -> CommandResult {
@@ -37,7 +38,8 @@ pub fn list_devices(data: &Path) -> CommandResult {
     let rows = devices::list(store.connection()).context("reading devices")?;
     let people = store.lookup().people().context("reading people")?;
     let offset = store.lookup().settings().context("reading settings")?.offset_minutes;
-    let views = DeviceView::list(rows, &people, offset);
+    let quarantine = quarantine::list(store.connection(), None).context("reading the quarantine")?;
+    let views = DeviceView::list(rows, &people, &quarantine, offset);
     let lines = views.iter().map(|view| {
         let last = view.last_contact_at.as_deref().unwrap_or("-");
         let state = if view.revoked_at.is_some() { " [已停用 revoked]" } else { "" };
@@ -48,6 +50,20 @@ pub fn list_devices(data: &Path) -> CommandResult {
     Ok(Outcome::new(&views, text))
 }
 
+/// Lists what revoked devices left in quarantine.
+pub fn list_quarantine(data: &Path) -> CommandResult {
+    let mut store = open(data)?;
+    let items = quarantine::list(store.connection(), None).context("reading the quarantine")?;
+    let people = store.lookup().people().context("reading people")?;
+    let offset = store.lookup().settings().context("reading settings")?.offset_minutes;
+    let lines = items.iter().map(|item| {
+        let state = if item.restored_at.is_some() { "已恢复 restored" } else { item.reason.zh() };
+        format!("{} {} {state}\n", item.id, item.device)
+    });
+    let text: String = lines.collect();
+    Ok(Outcome::new(QuarantineView::list(items, &people, offset), text))
+}
+
 /// Revokes a device.
 pub fn revoke_device(data: &Path, typed: &str) -> CommandResult {
     let device: DeviceId = typed.trim().parse().map_err(|_| {
@@ -55,7 +71,6 @@ pub fn revoke_device(data: &Path, typed: &str) -> CommandResult {
     })?;
     let mut store = open(data)?;
     administer(&mut store, Administration::RevokeDevice { device })?;
-    auth::forget_device(store.connection(), device).context("voiding refresh tokens")?;
     Ok(Outcome::new(json!({ "revoked": device }), format!("已停用 revoked: {device}")))
 }
 

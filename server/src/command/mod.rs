@@ -3,6 +3,7 @@
 
 pub mod arguments;
 mod data;
+mod erase;
 mod people;
 mod run;
 
@@ -47,12 +48,15 @@ fn dispatch(arguments: Arguments) -> CommandResult {
         Command::User(command) => people::run(command),
         Command::Device(device) => match device.command {
             DeviceCommand::List { data } => data::list_devices(&data),
+            DeviceCommand::Quarantine { data } => data::list_quarantine(&data),
             DeviceCommand::Revoke { device, data } => data::revoke_device(&data, &device),
             DeviceCommand::Phone(command) => device::run(device.dir.as_deref(), command, as_json),
         },
         Command::Verify { data } => data::verify(&data),
         Command::Backup { file, data } => data::backup(&data, &file),
         Command::Restore { file, data } => data::restore(&file, &data),
+        Command::Erase { list: true, data, .. } => erase::list(&data),
+        Command::Erase { docs, data, .. } => erase::erase(&data, &docs),
         Command::Demo { data } => data::demo(&data),
         Command::AdmissionWorker | Command::SheetWorker => unreachable!("`main` takes these"),
     }

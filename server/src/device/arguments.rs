@@ -33,6 +33,12 @@ pub enum DeviceCommand {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Server: what revoked devices left unsent 服务器：隔离区
+    Quarantine {
+        /// The server's data folder 数据文件夹
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// A command of the headless phone 设备命令
     #[command(flatten)]
     Phone(PhoneCommand),

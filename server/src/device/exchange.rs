@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::Serialize;
+use shared::client::Handover;
 use shared::protocol::PendingCounts;
 use shared::view::{Answer, Link as LinkState, Query, RefusedView, RequestView, TimelineEntry};
 
@@ -17,6 +18,9 @@ use crate::outcome::{CommandError, CommandResult, Outcome, say, told};
 
 /// How often `sync` and `watch` look at their own deadlines.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Requests without a push after which handing over is given up, and everything stays.
+const HANDOVER_EMPTY_ROUNDS_MAX: usize = 4;
 
 /// Entries that `watch` asks for at each change; if all are new it asks for more.
 const NEWEST_AT_FIRST: usize = 200;
@@ -93,7 +97,7 @@ struct Synced {
 
 /// Sends everything unsent, fetches everything new.
 pub fn sync(phone: &mut Phone, timeout: Duration) -> CommandResult {
-    let mut link = Link::of_phone(&phone.store)?;
+    let mut link = Link::of_phone(&phone.store)?.with_requests();
     let deadline = Instant::now() + timeout;
     let mut failures = 0_u32;
     let mut ended = None;
@@ -114,9 +118,7 @@ pub fn sync(phone: &mut Phone, timeout: Duration) -> CommandResult {
     })?;
     match ended {
         Some(LinkState::LoginNeeded) => return Err(login_needed()),
-        Some(LinkState::Revoked) => {
-            return Err(shared::refusal::Refusal::from(shared::refusal::Rule::AccessEnded).into());
-        }
+        Some(LinkState::Revoked) => return Err(leave(phone, &link)),
         _ => {}
     }
     let complete = phone.client().is_settled();
@@ -157,6 +159,48 @@ pub fn fate(view: &RefusedView) -> (String, String) {
         return (zh.to_owned(), en.to_owned());
     }
     (format!("退回：{}", view.zh), format!("refused: {}", view.en))
+}
+
+/// The phone was revoked (S6): what is unsent goes into quarantine, and then the phone empties itself. Where the
+/// server does not take it, everything stays.
+fn leave(phone: &mut Phone, link: &Link) -> CommandError {
+    let ended =
+        || -> CommandError { shared::refusal::Refusal::from(shared::refusal::Rule::AccessEnded).into() };
+    // Refused work is written down as unsent before it goes: one round without a push is no end. Several are:
+    // what is left has no bytes yet, because it waits in words for a customer that the server has lost.
+    let mut without = 0;
+    while without < HANDOVER_EMPTY_ROUNDS_MAX {
+        let round = (|| {
+            let pushes = phone.act(|client, now| client.handover(now))?;
+            without = if pushes.is_empty() { without + 1 } else { 0 };
+            let acknowledged = link.hand_over(&phone.store, &pushes)?;
+            phone.act(|client, now| client.handle_handed_over(now, &acknowledged))
+        })();
+        match round {
+            Ok(Handover::Goes) => {}
+            Ok(Handover::Done) => {
+                let forgotten = phone.store.forget_secrets();
+                let (zh, en) = if forgotten.is_ok() {
+                    ("", "")
+                } else {
+                    ("（令牌未删除）", " (its token stays)")
+                };
+                return told(
+                    "device_revoked",
+                    format!("此设备已停用：未传内容已交服务器隔离区，本机资料已清空。{zh}"),
+                    format!(
+                        "This phone was revoked: its unsent work is in quarantine and it is empty now.{en}"
+                    ),
+                );
+            }
+            Ok(Handover::Stopped(rule)) => return shared::refusal::Refusal::from(rule).into(),
+            Err(error) => {
+                eprintln!("{error:#}");
+                return ended();
+            }
+        }
+    }
+    ended()
 }
 
 fn login_needed() -> CommandError {

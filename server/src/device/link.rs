@@ -1,5 +1,6 @@
 //! The headless phone's way to the server: login, refresh, ticket, socket. Knows nothing of frames.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
+use crate::device::request::{self, Requests};
 use crate::outcome::{CommandError, told};
 use crate::store::phone::PhoneStore;
 
@@ -26,6 +28,7 @@ const SERVER: &str = "server";
 pub struct Link {
     base: String,
     agent: ureq::Agent,
+    may_request: bool,
 }
 
 #[derive(Serialize)]
@@ -100,7 +103,13 @@ impl Link {
             .max_redirects(0)
             .proxy(None)
             .build();
-        Link { base: base.trim_end_matches('/').to_owned(), agent: config.into() }
+        Link { base: base.trim_end_matches('/').to_owned(), agent: config.into(), may_request: false }
+    }
+
+    /// The same link, which goes on by requests to `POST /sync` where no socket can be had: for an exchange,
+    /// not for waiting.
+    pub fn with_requests(self) -> Link {
+        Link { may_request: true, ..self }
     }
 
     /// Logs in and keeps the refresh token.
@@ -159,11 +168,28 @@ impl Link {
         Ok(access.access_token)
     }
 
-    /// Opens a socket and draws the ticket for its first frame.
+    /// Hands pushes of a revoked phone over by its refresh token, and returns the acknowledgements.
+    ///
+    /// # Errors
+    /// The server did not take them; all of it stays on the phone.
+    pub fn hand_over(&self, store: &PhoneStore, pushes: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+        let token = store.secret(REFRESH)?.context("there is no login")?;
+        let request = self.agent.post(format!("{}/api/handover", self.base));
+        let request = request.header("cookie", format!("daybook_refresh={token}"));
+        let mut answer = request.content_type("application/cbor-seq").send(&pushes.concat())?;
+        if answer.status() != 200 {
+            bail!("the server answered {}", answer.status());
+        }
+        let bytes = answer.body_mut().with_config().limit(1024 * 1024).read_to_vec()?;
+        request::frames_of(&bytes)
+    }
+
+    /// Opens a socket and draws the ticket for its first frame; or, where it may, a connection by requests, which
+    /// needs none.
     ///
     /// # Errors
     /// As the machine wants to hear it.
-    pub fn connect(&mut self, store: &mut PhoneStore) -> Result<(Socket, Vec<u8>), Disconnect> {
+    pub fn connect(&mut self, store: &mut PhoneStore) -> Result<(Line, Option<Vec<u8>>), Disconnect> {
         let access = self.access(store)?;
         let answer = self
             .agent
@@ -179,8 +205,58 @@ impl Link {
         }
         let ticket: TicketAnswer = answer.body_mut().read_json().map_err(|_| Disconnect::Lost)?;
         let ticket: DocTicket = ticket.ticket.parse().map_err(|_| Disconnect::Lost)?;
-        let socket = Socket::open(&self.base).map_err(|_| Disconnect::Lost)?;
-        Ok((socket, ticket.0.to_vec()))
+        match Socket::open(&self.base) {
+            Ok(socket) => Ok((Line::Socket(Box::new(socket)), Some(ticket.0.to_vec()))),
+            // A proxy that breaks sockets, most likely: it let the ticket's request through.
+            Err(_) if self.may_request => {
+                let requests = Requests::new(self.agent.clone(), &self.base, &access);
+                Ok((Line::Requests(Box::new(requests)), None))
+            }
+            Err(_) => Err(Disconnect::Lost),
+        }
+    }
+}
+
+/// What carries the frames.
+pub enum Line {
+    /// An open socket.
+    Socket(Box<Socket>),
+    /// Requests, each with its answers.
+    Requests(Box<Requests>),
+}
+
+impl Line {
+    /// Sends frames.
+    ///
+    /// # Errors
+    /// The connection ended or does not move.
+    pub fn send(&mut self, frames: &mut VecDeque<Vec<u8>>) -> Result<()> {
+        match self {
+            _ if frames.is_empty() => Ok(()),
+            Line::Socket(socket) => frames.drain(..).try_for_each(|frame| socket.send(frame)),
+            Line::Requests(requests) => requests.send(frames.drain(..)),
+        }
+    }
+
+    /// Waits for a frame for at most so long.
+    pub fn receive(&mut self, pause: Duration) -> Received {
+        match self {
+            Line::Socket(socket) => socket.receive(pause),
+            Line::Requests(requests) => match requests.receive() {
+                Some(frame) => Received::Frame(frame),
+                None => {
+                    std::thread::park_timeout(pause);
+                    Received::Nothing
+                }
+            },
+        }
+    }
+
+    /// Says goodbye, as far as the connection still carries it.
+    pub fn close(&mut self) {
+        if let Line::Socket(socket) = self {
+            socket.close();
+        }
     }
 }
 

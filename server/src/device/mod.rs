@@ -2,6 +2,7 @@
 //! Knows nothing of the server but its interface.
 
 pub mod arguments;
+mod request;
 pub mod link;
 pub mod phone;
 mod find;

@@ -11,7 +11,7 @@ use shared::time::Now;
 use shared::view::{Answer, Query, StatusView};
 
 use crate::clock;
-use crate::device::link::{Link, Received, Socket};
+use crate::device::link::{Line, Link, Received};
 use crate::store::phone::PhoneStore;
 
 /// One phone: the machine and its disk.
@@ -119,7 +119,7 @@ impl Phone {
         tick: Duration,
         mut step: impl FnMut(&mut Phone, bool) -> Result<Flow>,
     ) -> Result<()> {
-        let mut socket: Option<Socket> = None;
+        let mut socket: Option<Line> = None;
         self.act(|client, now| client.handle_nudge(now))?;
         loop {
             if std::mem::take(&mut self.wants.hang_up) {
@@ -129,7 +129,7 @@ impl Phone {
                 socket = self.dial(link)?;
             }
             if let Some(open) = &mut socket
-                && self.send_all(open).is_err()
+                && open.send(&mut self.frames).is_err()
             {
                 socket = None;
                 self.act(|client, now| client.handle_disconnected(now, Disconnect::Lost))?;
@@ -145,10 +145,10 @@ impl Phone {
         }
     }
 
-    fn dial(&mut self, link: &mut Link) -> Result<Option<Socket>> {
+    fn dial(&mut self, link: &mut Link) -> Result<Option<Line>> {
         match link.connect(&mut self.store) {
             Ok((socket, ticket)) => {
-                self.act(|client, now| client.handle_connected(now, Some(ticket)))?;
+                self.act(|client, now| client.handle_connected(now, ticket))?;
                 Ok(Some(socket))
             }
             Err(why) => {
@@ -158,15 +158,8 @@ impl Phone {
         }
     }
 
-    fn send_all(&mut self, socket: &mut Socket) -> Result<()> {
-        while let Some(frame) = self.frames.pop_front() {
-            socket.send(frame)?;
-        }
-        Ok(())
-    }
-
     /// Waits for a frame, the machine's timer or the tick, whichever comes first.
-    fn wait(&mut self, socket: &mut Option<Socket>, tick: Duration) -> Result<()> {
+    fn wait(&mut self, socket: &mut Option<Line>, tick: Duration) -> Result<()> {
         if self.wants.dial || self.wants.hang_up || self.wants.changed || !self.frames.is_empty() {
             return Ok(());
         }

@@ -27,6 +27,9 @@ pub enum ApiError {
     TooManyAttempts,
     /// The server took too long or is shutting down.
     Unavailable,
+    /// The database or the photo store cannot write or read: the disk is full, most likely. It may pass, and
+    /// phones try again.
+    StoreUnavailable,
     /// A rule said no.
     Refused(Refusal),
 }
@@ -52,7 +55,7 @@ impl ApiError {
             ApiError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::OriginForeign => StatusCode::FORBIDDEN,
             ApiError::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
-            ApiError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Unavailable | ApiError::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::Refused(refusal) if refusal.rule == Rule::AccessEnded => StatusCode::FORBIDDEN,
             ApiError::Refused(_) => StatusCode::CONFLICT,
         }
@@ -69,6 +72,7 @@ impl ApiError {
             ApiError::OriginForeign => "origin_foreign".to_owned(),
             ApiError::TooManyAttempts => "too_many_attempts".to_owned(),
             ApiError::Unavailable => "unavailable".to_owned(),
+            ApiError::StoreUnavailable => "store_unavailable".to_owned(),
             ApiError::Refused(refusal) => serde_json::to_value(refusal.rule)
                 .ok()
                 .and_then(|name| name.as_str().map(str::to_owned))
@@ -98,6 +102,7 @@ impl ApiError {
                 "服务器暂时无法处理，请稍后再试。",
                 "The server cannot answer right now; please try again later.",
             ),
+            ApiError::StoreUnavailable => (Rule::StoreUnavailable.zh(), Rule::StoreUnavailable.en()),
             ApiError::Refused(refusal) => (refusal.rule.zh(), refusal.rule.en()),
         }
     }

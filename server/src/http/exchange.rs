@@ -31,7 +31,7 @@ pub async fn exchange(
 }
 
 /// Cuts a sequence into frames without understanding them.
-fn split(body: &[u8]) -> Result<Vec<Vec<u8>>, ApiError> {
+pub(super) fn split(body: &[u8]) -> Result<Vec<Vec<u8>>, ApiError> {
     let mut frames = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {

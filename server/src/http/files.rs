@@ -144,7 +144,7 @@ fn failed(error: &FileError) -> ApiError {
         FileError::WrongHash | FileError::WrongOffset(_) => ApiError::Malformed,
         FileError::Io(failure) => {
             tracing::error!(%failure, "the file store failed");
-            ApiError::Unavailable
+            ApiError::StoreUnavailable
         }
     }
 }

@@ -24,7 +24,11 @@ pub async fn alive() -> &'static str {
 /// `GET /readyz`
 pub async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {
     identity::read(&app, |lookup| lookup.head()).await?;
-    // A write of nothing passes through the hub's thread: it answers, and the database takes writes.
+    // A write of nothing needs no room on the disk; what was last written in earnest says whether there is any.
+    if !app.hub.stats().store_writable {
+        return Err(ApiError::StoreUnavailable);
+    }
+    // It passes through the hub's thread: that answers, and the database is not locked.
     app.hub.write(|_| Ok(())).await.map_err(|failure| identity::unavailable(&failure))?;
     Ok("ready\n")
 }

@@ -61,7 +61,7 @@ pub async fn look_up(app: &App, person: PersonId, device: DeviceId) -> Result<Ca
 /// Asks the store on a blocking thread.
 ///
 /// # Errors
-/// `Unavailable` if the store fails, which is logged.
+/// `StoreUnavailable` if the store fails, which is logged.
 pub async fn read<T: Send + 'static>(
     app: &App,
     body: impl FnOnce(crate::store::SqliteLookup<'_>) -> Result<T, StoreFailure> + Send + 'static,
@@ -78,7 +78,7 @@ pub async fn read<T: Send + 'static>(
 /// Logs a failure of the store and says what the caller hears.
 pub fn unavailable(failure: &StoreFailure) -> ApiError {
     tracing::error!(%failure, "the store failed");
-    ApiError::Unavailable
+    ApiError::StoreUnavailable
 }
 
 /// What the caller hears of an administrator's wish that was not fulfilled.

@@ -133,6 +133,8 @@ async fn settle_device(app: &App, person: &Person, claimed: Option<DeviceId>) ->
 /// `POST /api/refresh`
 pub async fn refresh(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     let token = refresh_cookie(&headers).ok_or(ApiError::Unauthenticated)?;
+    // A revoked device keeps its token: it still opens the door of the quarantine (S6).
+    refuse_revoked(&app, token).await?;
     let successor = app.keys.successor(&token);
     let rotation =
         app.hub.write(move |connection| auth::rotate(connection, &token, &successor, clock::utc_now()));
@@ -149,6 +151,22 @@ pub async fn refresh(State(app): State<App>, headers: HeaderMap) -> Result<Respo
     let row = row.ok_or(ApiError::Unauthenticated)?;
     let caller = identity::look_up(&app, row.person, device).await?;
     answer(&app, caller.person, device, &successor).await
+}
+
+async fn refuse_revoked(app: &App, token: RefreshToken) -> Result<(), ApiError> {
+    let readers = app.hub.readers().clone();
+    let found = tokio::task::spawn_blocking(move || {
+        readers.with(|connection| match auth::device_of(connection, &token)? {
+            Some(device) => crate::store::devices::find(connection, device),
+            None => Ok(None),
+        })
+    });
+    let found = found.await.map_err(|_| ApiError::Unavailable)?;
+    let device = found.map_err(|failure| identity::unavailable(&failure))?;
+    if device.is_some_and(|device| device.revoked_at.is_some()) {
+        return Err(ApiError::Refused(Refusal::from(Rule::AccessEnded)));
+    }
+    Ok(())
 }
 
 async fn answer(
@@ -198,7 +216,7 @@ fn set_cookie(app: &App, value: &str, max_age_seconds: i64) -> HeaderValue {
     HeaderValue::from_str(&cookie).expect("hexadecimal digits and ASCII")
 }
 
-fn refresh_cookie(headers: &HeaderMap) -> Option<RefreshToken> {
+pub(super) fn refresh_cookie(headers: &HeaderMap) -> Option<RefreshToken> {
     headers
         .get_all(COOKIE)
         .iter()

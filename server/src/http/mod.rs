@@ -13,6 +13,7 @@ pub mod devices;
 mod files;
 mod socket;
 mod exchange;
+pub mod quarantine;
 pub mod serve;
 
 use std::sync::Arc;
@@ -97,6 +98,8 @@ pub fn router(app: App) -> Router {
         .route("/api/ticket", post(login::ticket))
         .route("/api/devices", get(devices::list))
         .route("/api/devices/{id}/revoke", post(devices::revoke))
+        .route("/api/devices/{id}/restore", post(quarantine::restore))
+        .route("/api/quarantine", get(quarantine::list))
         .layer(DefaultBodyLimit::max(API_BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(API_BODY_BYTES_MAX, headers::refuse_long));
     let files = Router::new()
@@ -108,6 +111,7 @@ pub fn router(app: App) -> Router {
         .route("/sync", post(exchange::exchange))
         .layer(DefaultBodyLimit::max(exchange::BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(exchange::BODY_BYTES_MAX, headers::refuse_long))
+        .route("/api/handover", post(quarantine::hand_over))
         .route("/sync/ws", get(socket::open));
     let health = Router::new()
         .route("/healthz", get(health::alive))

@@ -27,7 +27,7 @@ pub const KEYS_FILE: &str = "keys";
 const LOCK_FILE: &str = "server.lock";
 
 /// The folder of photos beside the database.
-const FILES_FOLDER: &str = "files";
+pub const FILES_FOLDER: &str = "files";
 
 /// How long running requests may take after a stop was asked for.
 const DRAIN_TIME: Duration = Duration::from_secs(10);

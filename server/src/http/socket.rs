@@ -87,7 +87,7 @@ async fn authenticate(app: &App, first: &Bytes) -> Result<Identity, Goodbye> {
     match identity::look_up(app, person, device).await {
         Ok(caller) => Ok(caller.identity()),
         Err(ApiError::Refused(_)) => Err(Goodbye::Revoked),
-        Err(ApiError::Unavailable) => Err(Goodbye::Overloaded),
+        Err(ApiError::Unavailable | ApiError::StoreUnavailable) => Err(Goodbye::Overloaded),
         Err(_) => Err(Goodbye::Unauthenticated),
     }
 }

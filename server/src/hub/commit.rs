@@ -199,7 +199,7 @@ impl<'t, T: Transaction> Posting<'t, T> {
         verdicts: &HashMap<u64, Verdict>,
         push: &PlannedPush,
     ) -> Result<Vec<ItemResult>, StoreFailure> {
-        if !self.may_speak(push)? {
+        if push.restored.is_none() && !self.may_speak(push)? {
             let ended = |_: &Planned| ItemResult::Refused(Rule::AccessEnded.into());
             return Ok(push.items.iter().map(ended).collect());
         }
@@ -231,6 +231,15 @@ impl<'t, T: Transaction> Posting<'t, T> {
             };
             results.push(result);
         }
+        for (number, result) in push.restored.iter().flatten().zip(&results) {
+            match result {
+                ItemResult::Accepted(_) | ItemResult::Known(_) | ItemResult::Held(_) => {
+                    self.tx.settle_quarantined(*number, Ok(self.now))?;
+                }
+                ItemResult::Refused(refusal) => self.tx.settle_quarantined(*number, Err(refusal.rule))?,
+                ItemResult::Skipped => {}
+            }
+        }
         Ok(results)
     }
 
@@ -253,6 +262,10 @@ impl<'t, T: Transaction> Posting<'t, T> {
             Ok(admitted) => admitted,
             Err(refusal) => return Ok(refused_from(work, 0, refusal.clone())),
         };
+        // Erased while the group was judged: it must not come back by this door.
+        if super::group::is_erased(self.tx.lookup(), work.doc, work.scope)? {
+            return Ok(refused_from(work, 0, Rule::Erased.into()));
+        }
         if let Some(customer) = work.scope.customer()
             && work.kind != Kind::Customer
             && group.begins(customer)

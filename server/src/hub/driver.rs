@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use shared::id::IncarnationId;
+use shared::id::{DeviceId, IncarnationId};
 use shared::protocol::{self, ClientFrame, Goodbye, ServerFrame};
 use shared::time::UtcMillis;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -53,6 +53,7 @@ enum Input {
     Judged(Judged),
     Read(Box<Result<PageRead, (ReadRequest, StoreFailure)>>),
     Administer(Administration, oneshot::Sender<Result<(), AdministrationFailure>>),
+    Restore(DeviceId, oneshot::Sender<Result<usize, StoreFailure>>),
     Write(WriterTask),
     Stop,
 }
@@ -185,6 +186,16 @@ impl HubHandle {
         let stopped = || AdministrationFailure::Store(StoreFailure::Closed);
         self.input.send(Input::Administer(command, sender)).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// Has what a revoked device left in quarantine judged and stored; says how many items that concerns.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn restore(&self, device: DeviceId) -> Result<usize, StoreFailure> {
+        let (sender, answer) = oneshot::channel();
+        self.input.send(Input::Restore(device, sender)).map_err(|_| StoreFailure::Closed)?;
+        answer.await.map_err(|_| StoreFailure::Closed)?
     }
 
     /// Runs a closure in a durable transaction on the hub's thread, between two groups: for tables that only
@@ -396,6 +407,9 @@ impl Driver {
             },
             Input::Administer(command, answer) => {
                 let _ = answer.send(self.hub.handle_administration(now, command).map(|_| ()));
+            }
+            Input::Restore(device, answer) => {
+                let _ = answer.send(self.hub.handle_restore(now, device));
             }
             Input::Write(task) => task(self.hub.store_mut()),
             Input::Stop => unreachable!("the caller takes this one"),

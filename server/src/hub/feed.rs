@@ -9,6 +9,7 @@ use minicbor::{Decode, Encode};
 use shared::document::Kind;
 use shared::id::{ActorId, DocId, PersonId, Scope, Seq};
 use shared::ledger::people::{Access, Principal};
+use shared::ledger::{EventKind, LedgerEvent};
 use shared::limits::PAGE_BYTES_MAX;
 use shared::protocol::{self, Digest, Item, Page, PageItems, ServerFrame};
 
@@ -271,10 +272,13 @@ fn read_scope(
         }
         let since = if full { Seq(0) } else { base };
         let until = if is_repair { Seq(u64::MAX) } else { target };
-        let events = lookup.events(scope, since, until)?;
+        let (erasures, events) = split_erasures(lookup.events(scope, since, until)?);
         if !events.is_empty() {
             let bytes = protocol::encode(&events).len();
             page.push(Item::Events(events), bytes);
+        }
+        for erasure in erasures {
+            page.push(erasure, 20);
         }
     }
     let since = if full { Seq(0) } else { base };
@@ -359,6 +363,19 @@ impl PageBuilder {
     fn into_items(self) -> Vec<Item> {
         with_actors(self.actors, self.items)
     }
+}
+
+/// Takes the erasures out of a scope's events: phones hear of them as items of their own.
+pub(super) fn split_erasures(mut events: Vec<LedgerEvent>) -> (Vec<Item>, Vec<LedgerEvent>) {
+    let mut erasures = Vec::new();
+    events.retain(|event| match event.kind {
+        EventKind::DocumentErased { doc } => {
+            erasures.push(Item::Erased { doc });
+            false
+        }
+        _ => true,
+    });
+    (erasures, events)
 }
 
 /// Puts the directory of actors before the items that need it.

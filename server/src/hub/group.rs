@@ -30,6 +30,8 @@ pub(super) struct Waiting {
     pub(super) received: UtcMillis,
     pub(super) push: Push,
     pub(super) bytes: usize,
+    /// The items' numbers in quarantine, where they come from there: then the device is revoked, and may.
+    pub(super) restored: Option<Vec<u64>>,
 }
 
 /// A group in the making or in judgement.
@@ -56,6 +58,8 @@ pub(super) struct PlannedPush {
     pub(super) received: UtcMillis,
     pub(super) batch: u64,
     pub(super) items: Vec<Planned>,
+    /// See [`Waiting::restored`].
+    pub(super) restored: Option<Vec<u64>>,
 }
 
 /// What is to be done with an item.
@@ -132,6 +136,17 @@ pub(super) fn reach(lookup: &dyn Lookup, person: &Person, scope: Scope) -> Resul
         None if ended => Reach::Ended,
         None => Reach::Nothing,
     })
+}
+
+/// Whether a document, or the customer that its scope belongs to, was erased.
+pub(super) fn is_erased(lookup: &dyn Lookup, doc: DocId, scope: Scope) -> Result<bool, StoreFailure> {
+    let card = scope.customer().filter(|card| *card != doc);
+    for id in std::iter::once(doc).chain(card) {
+        if lookup.erased(id)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Why a change goes no further.
@@ -212,6 +227,7 @@ impl Group {
             received: waiting.received,
             batch: waiting.push.batch,
             items,
+            restored: waiting.restored.clone(),
         });
         Ok(())
     }
@@ -222,8 +238,11 @@ impl Group {
         waiting: &Waiting,
         job_next: &mut u64,
     ) -> Result<Vec<Planned>, StoreFailure> {
-        let active = lookup.person(waiting.identity.person)?.filter(|person| person.active);
-        let device = lookup.device(waiting.identity.device)?.filter(|device| device.revoked_at.is_none());
+        let may_be_out = waiting.restored.is_some();
+        let person = lookup.person(waiting.identity.person)?;
+        let active = person.filter(|person| person.active || may_be_out);
+        let device = lookup.device(waiting.identity.device)?;
+        let device = device.filter(|device| device.revoked_at.is_none() || may_be_out);
         let (Some(person), Some(_)) = (active, device) else {
             let ended = || Planned::Done(ItemResult::Refused(Rule::AccessEnded.into()));
             return Ok(waiting.push.items.iter().map(|_| ended()).collect());
@@ -370,7 +389,9 @@ impl Planner<'_> {
         let begins_customer = change.kind == Kind::Customer && change.scope == Scope::Customer(change.doc);
         let scope = match stored {
             Some(row) => row.scope,
-            None if begins_customer => return Ok(Standing::Granted),
+            None if begins_customer && self.lookup.erased(change.doc)?.is_none() => {
+                return Ok(Standing::Granted);
+            }
             None => change.scope,
         };
         // A customer that began earlier in this very push is its maker's.
@@ -378,7 +399,11 @@ impl Planner<'_> {
         if stored.is_none() && begun == Some(&self.person.id) && change.kind != Kind::Customer {
             return Ok(Standing::Granted);
         }
-        let standing = match reach(self.lookup, self.person, scope)? {
+        let reached = reach(self.lookup, self.person, scope)?;
+        if !matches!(reached, Reach::Nothing) && is_erased(self.lookup, change.doc, scope)? {
+            return Err(Rule::Erased.into());
+        }
+        let standing = match reached {
             Reach::Nothing => return Err(Rule::NotFound.into()),
             Reach::Ended => Standing::Late,
             Reach::Granted(access) => {

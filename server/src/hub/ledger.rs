@@ -1,24 +1,20 @@
 //! The ledger's part of a commit: registration of customers, commands, grants that follow from them, late
 //! requests, and administration of people. Decides by `shared::ledger`; writes through a [`Posting`].
 
-use shared::id::{DeviceId, DocId, PersonId, RequestId, Scope};
+use shared::id::{DeviceId, DocId, PersonId, RequestId, Scope, Seq};
 use shared::ledger::event::{LateKind, LateState, LateWork, NoticeKind};
 use shared::ledger::people::{Access, Principal, customer_grants};
 use shared::ledger::{self, Command, CustomerRecord, EventKind, LedgerRead, Person, Role, Team};
 use shared::projection::Projection;
-use shared::protocol::ItemResult;
+use shared::protocol::{ItemResult, PushItem};
 use shared::refusal::{Refusal, Rule};
 use shared::settings::Settings;
 use shared::time::Recorded;
 
-use super::SessionId;
 use super::commit::Posting;
 use super::group::{DocumentWork, PlannedPush, Reach, reach};
 use crate::admission::Verdict;
 use crate::store::{DeviceRow, Lookup, StoreFailure, Transaction};
-
-/// Sessions are numbered from 1: what a decision merges comes from none of them.
-const NO_SESSION: SessionId = SessionId(0);
 
 /// What an administrator changes. Applied by the hub while a server runs, or on the store by a command.
 #[derive(Debug, Clone)]
@@ -46,6 +42,20 @@ pub enum Administration {
     },
     /// Replaces the organisation's settings.
     PutSettings(Settings),
+    /// Keeps what a revoked device hands over, all of it or nothing (S6).
+    Quarantine {
+        /// The device.
+        device: DeviceId,
+        /// What it had not sent.
+        items: Vec<PushItem>,
+    },
+    /// Erases a document for good; a customer's card with everything of the customer. Again is no error.
+    Erase {
+        /// The document.
+        doc: DocId,
+        /// Who asks.
+        by: Option<PersonId>,
+    },
 }
 
 /// Why an administrator's wish was not fulfilled.
@@ -198,6 +208,7 @@ impl<T: Transaction> Posting<'_, T> {
         let standing = reach(self.tx.lookup(), &by, scope)?;
         let decision = match standing {
             Reach::Nothing => return Ok(ItemResult::Refused(Rule::NotFound.into())),
+            _ if self.tx.lookup().erased(customer)?.is_some() => Err(Rule::Erased.into()),
             Reach::Granted(_) | Reach::Ended => decide(self.tx.lookup(), &by, command)?,
         };
         let result = match decision {
@@ -254,7 +265,7 @@ impl<T: Transaction> Posting<'_, T> {
                     Some(admitted.refused().cloned().unwrap_or_else(|| Rule::Unloadable.into()))
                 }
                 Some((work, Ok(admitted))) => {
-                    self.merge(work, admitted, work.changes.len(), NO_SESSION)?;
+                    self.merge(work, admitted, work.changes.len(), super::NOBODY)?;
                     None
                 }
             };
@@ -275,7 +286,7 @@ impl<T: Transaction> Posting<'_, T> {
         customer: DocId,
         from: PersonId,
         to: PersonId,
-        at: shared::id::Seq,
+        at: Seq,
     ) -> Result<(), StoreFailure> {
         let owner = self.tx.lookup().person(to)?.ok_or(StoreFailure::Damaged("people"))?;
         self.set_grants(Scope::Customer(customer), &customer_grants(&owner), at)?;
@@ -317,7 +328,51 @@ impl<T: Transaction> Posting<'_, T> {
                 Ok(())
             }
             Administration::PutSettings(settings) => Ok(self.tx.put_settings(settings)?),
+            Administration::Quarantine { device, items } => self.quarantine(*device, items),
+            Administration::Erase { doc, by } => self.erase(*doc, *by),
         }
+    }
+
+    /// Of what is erased for good nothing is kept here either.
+    fn quarantine(&mut self, device: DeviceId, items: &[PushItem]) -> Result<(), AdministrationFailure> {
+        let row = self.tx.lookup().device(device)?.filter(|row| row.revoked_at.is_some());
+        let Some(row) = row else { return Err(Rule::NotFound.into()) };
+        let now = self.now;
+        for item in items {
+            if let PushItem::Change { doc, scope, .. } = item
+                && super::group::is_erased(self.tx.lookup(), *doc, *scope)?
+            {
+                continue;
+            }
+            if self.tx.put_quarantined(device, row.person, now, item)?.is_none() {
+                return Err(Refusal::about(Rule::DocumentTooLarge, "quarantine").into());
+            }
+        }
+        // What it said to hold stays on the page of devices.
+        Ok(self.tx.put_contact(device, now, row.pending, None)?)
+    }
+
+    /// Held edits of an erased card are left aside first: nobody can settle them afterwards.
+    fn erase(&mut self, doc: DocId, by: Option<PersonId>) -> Result<(), AdministrationFailure> {
+        let Some(row) = self.tx.lookup().document(doc)? else {
+            let is_erased = self.tx.lookup().erased(doc)?.is_some();
+            return if is_erased { Ok(()) } else { Err(Rule::NotFound.into()) };
+        };
+        let mut doomed = vec![row.clone()];
+        if row.scope == Scope::Customer(doc) {
+            doomed = self.tx.lookup().documents_since(row.scope, Seq(0))?;
+            let record = self.tx.lookup().customer(doc)?;
+            let held = record.into_iter().flat_map(|record| record.late);
+            for (late, _) in held.filter(|(_, work)| work.state == LateState::Held) {
+                let kind = EventKind::LateWorkSettled { late, state: LateState::Dismissed };
+                self.append(row.scope, by, None, kind)?;
+            }
+        }
+        for document in doomed {
+            self.append(row.scope, by, None, EventKind::DocumentErased { doc: document.id })?;
+            self.touch(row.scope).digest ^= document.digest.0;
+        }
+        Ok(())
     }
 
     fn set_person(&mut self, person: &Person, by: Option<PersonId>) -> Result<(), AdministrationFailure> {
@@ -334,7 +389,8 @@ impl<T: Transaction> Posting<'_, T> {
         }
         let before = lookup.person(person.id)?;
         let owned = lookup.customers_owned(person.id)?;
-        if !person.active && !owned.is_empty() {
+        let mut present = owned.iter().map(|customer| lookup.erased(*customer));
+        if !person.active && present.try_fold(false, |any, erased| erased.map(|e| any | e.is_none()))? {
             return Err(Rule::StillOwnsCustomers.into());
         }
         self.begin_organisation()?;
@@ -356,7 +412,7 @@ impl<T: Transaction> Posting<'_, T> {
     fn begin_organisation(&mut self) -> Result<(), StoreFailure> {
         if self.tx.lookup().grants_of(Scope::Organisation)?.is_empty() {
             // The grant's place is the one that the event about to be written takes.
-            let at = shared::id::Seq(self.tx.lookup().head()?.0 + 1);
+            let at = Seq(self.tx.lookup().head()?.0 + 1);
             self.set_grants(Scope::Organisation, &[(Principal::Everyone, Access::Read)], at)?;
         }
         Ok(())

@@ -60,6 +60,9 @@ pub struct Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
+/// Sessions are numbered from 1: this one stands where nobody waits for an answer.
+const NOBODY: SessionId = SessionId(0);
+
 /// What carries the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -333,6 +336,13 @@ impl<S: Store> Hub<S> {
         command: Administration,
     ) -> Result<Seq, AdministrationFailure> {
         let committed = commit::commit_events(&mut self.store, now, |posting| posting.administer(&command))?;
+        if matches!(command, Administration::Erase { .. }) {
+            // Memory holds what the store does not any more, and so may a page that is being read.
+            self.forget_ring();
+            for reading in self.sessions.values_mut().filter_map(|state| state.reading.as_mut()) {
+                reading.stale = true;
+            }
+        }
         self.publish(committed);
         match &command {
             Administration::RevokeDevice { device } => {
@@ -350,11 +360,47 @@ impl<S: Store> Hub<S> {
                     self.close_where(Goodbye::Revoked, mine);
                 }
             }
+            Administration::Erase { .. } => self.serve_all(),
             Administration::SetTeam { .. }
+            | Administration::Quarantine { .. }
             | Administration::PutDevice(_)
             | Administration::PutSettings(_) => {}
         }
         Ok(self.head)
+    }
+
+    /// What a revoked device left in quarantine is to be stored after all: judged like anything that its person
+    /// pushes. Says how many items wait for that; what becomes of each is noted with it (S15).
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn handle_restore(&mut self, now: UtcMillis, device: DeviceId) -> Result<usize, StoreFailure> {
+        let waiting = self.store.lookup().quarantined_of(device)?;
+        let count = waiting.len();
+        let mut waiting = waiting.into_iter().peekable();
+        while let Some(first) = waiting.peek() {
+            let identity = Identity { person: first.person, device };
+            let (mut items, mut numbers, mut bytes) = (Vec::new(), Vec::new(), 0);
+            while bytes < limits::FRAME_BYTES_MAX && items.len() < limits::BATCH_ITEMS_MAX {
+                let Some(next) = waiting.next() else { break };
+                bytes += protocol::encode(&next.item).len();
+                numbers.push(next.id);
+                items.push(next.item);
+            }
+            self.waiting_bytes += bytes;
+            let push = Push { batch: 0, items };
+            let restored = Some(numbers);
+            self.waiting.push_back(Waiting {
+                session: NOBODY,
+                identity,
+                received: now,
+                push,
+                bytes,
+                restored,
+            });
+        }
+        self.stats.pushes_waiting = self.waiting.len() as u64;
+        Ok(count)
     }
 
     /// Time has passed.
@@ -498,7 +544,7 @@ impl<S: Store> Hub<S> {
         state.pushes += 1;
         let identity = state.identity;
         self.waiting_bytes += bytes;
-        self.waiting.push_back(Waiting { session, identity, received: now, push, bytes });
+        self.waiting.push_back(Waiting { session, identity, received: now, push, bytes, restored: None });
         self.stats.pushes_waiting = self.waiting.len() as u64;
     }
 

@@ -146,10 +146,12 @@ fn add_touch(
         let mine = touch.changes.iter().any(|change| change.origin == session);
         composed.items.push(Item::Granted { scope, access, full: !mine });
     }
-    if !touch.events.is_empty() {
-        composed.bytes += touch.events.len() * 200;
-        composed.items.push(Item::Events(touch.events.clone()));
+    let (erasures, events) = super::feed::split_erasures(touch.events.clone());
+    composed.bytes += touch.events.len() * 200;
+    if !events.is_empty() {
+        composed.items.push(Item::Events(events));
     }
+    composed.items.extend(erasures);
     for change in &touch.changes {
         if change.origin == session {
             composed.own = true;

@@ -89,10 +89,15 @@ impl<S: Store> Hub<S> {
             }
             self.head = head;
             self.stats.head = head.0;
-            let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
-            for session in sessions {
-                self.serve(session);
-            }
+            self.serve_all();
+        }
+    }
+
+    /// Everybody reads on.
+    pub(super) fn serve_all(&mut self) {
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session in sessions {
+            self.serve(session);
         }
     }
 

@@ -58,6 +58,7 @@ pub fn verify(lookup: &dyn Lookup, admitter: &mut impl Admitter) -> Result<Verif
     let mut found = Verification::default();
     let ledger = fold(lookup, &mut found)?;
     compare_ledger(lookup, &ledger, &mut found)?;
+    compare_erased(lookup, &ledger, &mut found)?;
     let (scopes, last) = rebuild_documents(lookup, admitter, &mut found)?;
     compare_grants(lookup, &ledger, &scopes, &last, &mut found)?;
     Ok(found)
@@ -72,6 +73,7 @@ struct Folded {
     grants: BTreeMap<[u8; 17], (Scope, Vec<GrantRow>)>,
     /// The last event of each scope.
     last: BTreeMap<[u8; 17], Seq>,
+    erased: Vec<(DocId, Scope, Seq)>,
 }
 
 impl Folded {
@@ -97,6 +99,7 @@ impl Folded {
                 let wanted = self.people.get(owner).map(customer_grants).unwrap_or_default();
                 self.set_grants(Scope::Customer(*customer), &wanted, event.seq);
             }
+            EventKind::DocumentErased { doc } => self.erased.push((*doc, event.scope, event.seq)),
             EventKind::CustomerAccepted { .. }
             | EventKind::LateWorkArrived { .. }
             | EventKind::LateWorkSettled { .. }
@@ -188,9 +191,29 @@ fn compare_ledger(
     found.expect(&people, &ledger.people, || "the people".to_owned());
     let teams: BTreeMap<_, Team> = lookup.teams()?.into_iter().map(|team| (team.id, team)).collect();
     found.expect(&teams, &ledger.teams, || "the teams".to_owned());
+    let is_erased = |customer| ledger.erased.iter().any(|(doc, ..)| *doc == customer);
     for record in ledger.customers.values() {
-        if !people.get(&record.owner()).is_some_and(|owner| owner.active) {
+        if !is_erased(record.customer) && !people.get(&record.owner()).is_some_and(|owner| owner.active) {
             found.differ(format!("customer {}: its owner is not active (R4)", record.customer));
+        }
+    }
+    Ok(())
+}
+
+/// Of an erased document nothing is left but its tombstone.
+fn compare_erased(
+    lookup: &dyn Lookup,
+    ledger: &Folded,
+    found: &mut Verification,
+) -> Result<(), StoreFailure> {
+    found.expect(&lookup.erased_all()?, &ledger.erased, || "the tombstones".to_owned());
+    for (doc, ..) in &ledger.erased {
+        let is_gone = lookup.document(*doc)?.is_none()
+            && lookup.changes(*doc, Seq(0), Seq(u64::MAX))?.is_empty()
+            && lookup.snapshot(*doc)?.is_none()
+            && lookup.projection(*doc)?.is_none();
+        if !is_gone {
+            found.differ(format!("document {doc}: something is left of it after its erasure"));
         }
     }
     Ok(())

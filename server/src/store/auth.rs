@@ -157,6 +157,13 @@ pub fn rotate(
     Ok(Rotation::Rotated(device))
 }
 
+/// The device of a token, used or not, without using it.
+pub fn device_of(connection: &Connection, token: &RefreshToken) -> Result<Option<DeviceId>, StoreFailure> {
+    let sql = "SELECT device FROM refresh_tokens WHERE hash = ?";
+    let found = connection.prepare_cached(sql)?.query_row([hash(token)], |row| row.get(0)).optional()?;
+    Ok(found.map(DeviceId))
+}
+
 fn insert(
     connection: &Connection,
     token: &RefreshToken,

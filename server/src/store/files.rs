@@ -143,6 +143,20 @@ impl FileStore {
         }
     }
 
+    /// Removes a file and what arrived of it in part; one that is not there is no error.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn remove(&self, id: FileId) -> io::Result<()> {
+        for path in [self.whole_path(id), self.part_path(id)] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn whole_path(&self, id: FileId) -> PathBuf {
         let name = id.to_string();
         self.whole.join(&name[..2]).join(name)

@@ -133,6 +133,15 @@ impl Lookup for SqliteLookup<'_> {
         all(self.0, &sql, (scope_key(scope), number(since)), row::document)
     }
 
+    fn erased(&self, id: DocId) -> Answer<Option<(Scope, Seq)>> {
+        let found = one(self.0, "SELECT doc, scope, seq FROM erased WHERE doc = ?", [id.0], row::erased)?;
+        Ok(found.map(|(_, scope, seq)| (scope, seq)))
+    }
+
+    fn erased_all(&self) -> Answer<Vec<(DocId, Scope, Seq)>> {
+        all(self.0, "SELECT doc, scope, seq FROM erased ORDER BY seq", [], row::erased)
+    }
+
     fn document_ids(&self, after: Option<DocId>, limit: usize) -> Answer<Vec<DocId>> {
         let after = after.map(|id| id.0.to_vec()).unwrap_or_default();
         all(
@@ -186,6 +195,12 @@ impl Lookup for SqliteLookup<'_> {
     fn held_of(&self, late: Seq) -> Answer<Vec<HeldChange>> {
         let sql = format!("SELECT {HELD_COLUMNS} FROM held WHERE late = ? ORDER BY position");
         all(self.0, &sql, [number(late)], row::held)
+    }
+
+    fn quarantined_of(&self, device: DeviceId) -> Answer<Vec<super::quarantine::Quarantined>> {
+        let mut items = super::quarantine::list(self.0, Some(device))?;
+        items.retain(|item| item.restored_at.is_none());
+        Ok(items)
     }
 
     fn request(&self, id: RequestId) -> Answer<Option<ItemResult>> {

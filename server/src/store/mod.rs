@@ -9,9 +9,11 @@ pub mod auth;
 mod backup;
 mod copying;
 pub mod devices;
+mod erasing;
 pub mod files;
 mod lookup;
 pub mod phone;
+pub mod quarantine;
 mod pool;
 mod row;
 mod schema;
@@ -28,7 +30,8 @@ use shared::id::{
 };
 use shared::ledger::people::{Access, Principal};
 use shared::ledger::{CustomerRecord, EventKind, LedgerEvent, Person, Team};
-use shared::protocol::{Digest, ItemResult, PendingCounts};
+use shared::protocol::{Digest, ItemResult, PendingCounts, PushItem};
+use shared::refusal::Rule;
 use shared::settings::Settings;
 use shared::time::{Recorded, UtcMillis};
 
@@ -218,6 +221,10 @@ pub trait Lookup {
     fn document(&self, id: DocId) -> Result<Option<DocumentRow>, StoreFailure>;
     /// The documents of a scope that something touched after `since`, by kind and id.
     fn documents_since(&self, scope: Scope, since: Seq) -> Result<Vec<DocumentRow>, StoreFailure>;
+    /// Where an erased document was: its scope, and the place in the log of its erasure.
+    fn erased(&self, id: DocId) -> Result<Option<(Scope, Seq)>, StoreFailure>;
+    /// Every erased document, in order of erasure.
+    fn erased_all(&self) -> Result<Vec<(DocId, Scope, Seq)>, StoreFailure>;
     /// Every document's id after the given one, in order, at most `limit`; for whole-store walks.
     fn document_ids(&self, after: Option<DocId>, limit: usize) -> Result<Vec<DocId>, StoreFailure>;
     /// The cached saved form of a document; none where the cache was dropped.
@@ -236,6 +243,8 @@ pub trait Lookup {
     fn held_change(&self, doc: DocId, hash: &ChangeHash) -> Result<Option<HeldChange>, StoreFailure>;
     /// The changes of one late work, in order.
     fn held_of(&self, late: Seq) -> Result<Vec<HeldChange>, StoreFailure>;
+    /// What a device left in quarantine and nobody has restored, in the order in which it came.
+    fn quarantined_of(&self, device: DeviceId) -> Result<Vec<quarantine::Quarantined>, StoreFailure>;
     /// The answer that a request got.
     fn request(&self, id: RequestId) -> Result<Option<ItemResult>, StoreFailure>;
     /// The ledger's record of a customer.
@@ -287,7 +296,8 @@ pub trait Transaction {
         saved: &[u8],
         projection: &[u8],
     ) -> Result<(), StoreFailure>;
-    /// Appends a ledger event and keeps its projection (people, teams, customers).
+    /// Appends a ledger event and keeps its projection (people, teams, customers). An erasure takes everything
+    /// of its document out of the store, the log included, and leaves a tombstone.
     fn append_event(&mut self, event: &LedgerEvent) -> Result<(), StoreFailure>;
     /// Opens a grant at a place in the log. If the principal holds the scope already, only the access changes.
     fn open_grant(
@@ -316,6 +326,16 @@ pub trait Transaction {
     fn put_device(&mut self, device: &DeviceRow) -> Result<(), StoreFailure>;
     /// Revokes a device for ever; says whether it existed and was not revoked before.
     fn revoke_device(&mut self, device: DeviceId, at: UtcMillis) -> Result<bool, StoreFailure>;
+    /// Keeps what a revoked device hands over; none where it has no room left.
+    fn put_quarantined(
+        &mut self,
+        device: DeviceId,
+        person: PersonId,
+        received: UtcMillis,
+        item: &PushItem,
+    ) -> Result<Option<u64>, StoreFailure>;
+    /// Notes that an item of the quarantine was stored after all, or what refused it.
+    fn settle_quarantined(&mut self, id: u64, outcome: Result<UtcMillis, Rule>) -> Result<(), StoreFailure>;
     /// Notes a device's last sign of life.
     fn put_contact(
         &mut self,
@@ -415,6 +435,9 @@ pub fn customer_of(event: &LedgerEvent) -> Option<DocId> {
         | EventKind::CustomerTransferred { customer, .. } => Some(*customer),
         EventKind::LateWorkArrived { late } => Some(late.customer),
         EventKind::LateWorkSettled { .. } => event.scope.customer(),
-        EventKind::PersonSet { .. } | EventKind::TeamSet { .. } | EventKind::Notice { .. } => None,
+        EventKind::PersonSet { .. }
+        | EventKind::TeamSet { .. }
+        | EventKind::Notice { .. }
+        | EventKind::DocumentErased { .. } => None,
     }
 }

@@ -47,6 +47,8 @@ impl PhoneStore {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "trusted_schema", "OFF")?;
+        // What was erased, and what a revoked phone held, is overwritten in the file.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS row (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
              CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;",
@@ -101,6 +103,17 @@ impl PhoneStore {
     pub fn set_secret(&mut self, name: &str, value: &str) -> Result<(), PhoneStoreFailure> {
         self.connection
             .execute("INSERT OR REPLACE INTO secret (name, value) VALUES (?1, ?2)", [name, value])?;
+        Ok(())
+    }
+
+    /// Forgets the driver's own values and what the write-ahead log remembers of rows that are gone: the end of
+    /// a revoked phone.
+    ///
+    /// # Errors
+    /// `Database`
+    pub fn forget_secrets(&mut self) -> Result<(), PhoneStoreFailure> {
+        self.connection.execute("DELETE FROM secret", [])?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 }

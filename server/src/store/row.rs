@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use rusqlite::Row;
 use shared::document::Kind;
-use shared::id::{ChangeHash, Seq};
+use shared::id::{ChangeHash, DocId, Scope, Seq};
 use shared::ledger::people::{Access, Role};
 use shared::protocol::{Digest, PendingCounts};
 use shared::time::UtcMillis;
@@ -29,6 +29,15 @@ pub(super) fn id<const N: usize>(row: &Row<'_>, column: usize) -> rusqlite::Resu
 
 pub(super) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<Seq> {
     Ok(Seq(row.get::<_, i64>(column)? as u64))
+}
+
+pub(super) fn erased(row: &Row<'_>) -> rusqlite::Result<(DocId, Scope, Seq)> {
+    let scope: Vec<u8> = row.get(1)?;
+    let damaged = || {
+        let damage = Box::new(StoreFailure::Damaged("erased"));
+        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, damage)
+    };
+    Ok((DocId(id(row, 0)?), scope_from_key(&scope).ok_or_else(damaged)?, seq(row, 2)?))
 }
 
 pub(super) fn millis(row: &Row<'_>, column: usize) -> rusqlite::Result<UtcMillis> {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use super::StoreFailure;
 
 /// One script a version, in order.
-const MIGRATIONS: [&str; 2] = [FIRST, super::auth::TABLES];
+const MIGRATIONS: [&str; 4] = [FIRST, super::auth::TABLES, super::erasing::TABLES, super::quarantine::TABLES];
 
 /// The log: `changes` and `events` share one sequence, which is the feed's. `held` is log too: bytes that
 /// reached us and wait. Everything else but people's words in `meta` and `devices` can be rebuilt from these.

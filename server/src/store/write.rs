@@ -4,7 +4,8 @@ use rusqlite::Params;
 use shared::id::{ActorId, DeviceId, PersonId, RequestId, Scope, Seq};
 use shared::ledger::people::{Access, Principal};
 use shared::ledger::{CustomerRecord, CustomerStatus, EventKind, LedgerEvent};
-use shared::protocol::{ItemResult, PendingCounts};
+use shared::protocol::{ItemResult, PendingCounts, PushItem};
+use shared::refusal::Rule;
 use shared::settings::Settings;
 use shared::time::UtcMillis;
 
@@ -15,10 +16,10 @@ use super::{
     principal_key, scope_key,
 };
 
-type Answer = Result<(), StoreFailure>;
+pub(super) type Answer = Result<(), StoreFailure>;
 
 impl SqliteTransaction<'_> {
-    fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreFailure> {
+    pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreFailure> {
         Ok(self.transaction.prepare_cached(sql)?.execute(params)?)
     }
 
@@ -58,7 +59,7 @@ impl SqliteTransaction<'_> {
         Ok(())
     }
 
-    fn put_record(&self, record: &CustomerRecord) -> Answer {
+    pub(super) fn put_record(&self, record: &CustomerRecord) -> Answer {
         let status = match record.status {
             CustomerStatus::Pending => 0,
             CustomerStatus::Active => 1,
@@ -116,7 +117,8 @@ impl SqliteTransaction<'_> {
             }
             EventKind::LateWorkArrived { .. }
             | EventKind::LateWorkSettled { .. }
-            | EventKind::Notice { .. } => {}
+            | EventKind::Notice { .. }
+            | EventKind::DocumentErased { .. } => {}
         }
         Ok(())
     }
@@ -196,6 +198,9 @@ impl Transaction for SqliteTransaction<'_> {
         let (by, request) = (event.by.map(|by| by.0), event.request.map(|request| request.0));
         let (seq, scope, kind) = (event.seq.0 as i64, scope_key(event.scope), to_cbor(&event.kind));
         self.run(sql, (seq, scope, event.at.0, by, request, kind))?;
+        if let EventKind::DocumentErased { doc } = event.kind {
+            self.erase(doc, event.scope, event.seq)?;
+        }
         Ok(())
     }
 
@@ -272,6 +277,20 @@ impl Transaction for SqliteTransaction<'_> {
 
     fn revoke_device(&mut self, device: DeviceId, at: UtcMillis) -> Result<bool, StoreFailure> {
         super::devices::revoke(self.transaction, device, at)
+    }
+
+    fn put_quarantined(
+        &mut self,
+        device: DeviceId,
+        person: PersonId,
+        received: UtcMillis,
+        item: &PushItem,
+    ) -> Result<Option<u64>, StoreFailure> {
+        super::quarantine::put(self.transaction, device, person, received, item)
+    }
+
+    fn settle_quarantined(&mut self, id: u64, outcome: Result<UtcMillis, Rule>) -> Answer {
+        super::quarantine::settle(self.transaction, id, outcome)
     }
 
     fn put_contact(

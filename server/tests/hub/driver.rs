@@ -250,6 +250,28 @@ async fn one_request_is_served_frame_by_frame() {
     office.thread.stop();
 }
 
+/// SYNC-5: a device that asks and reads nothing costs one channel: then its session ends, and others go on.
+#[tokio::test]
+async fn a_device_that_does_not_read_its_answers_is_let_go() {
+    let office = office(2);
+    let mut deaf = office.handle.open(office.identities[0], Transport::Live).expect("opens");
+    let ping = encode(&ClientFrame::Ping(PendingCounts::default(), None));
+    deaf.submit(hello()).await.expect("the hub runs");
+    for _ in 0..200 {
+        deaf.submit(ping.clone()).await.expect("the hub runs");
+    }
+    let mut other = office.handle.open(office.identities[1], Transport::Live).expect("opens");
+    other.submit(hello()).await.expect("the hub runs");
+    assert!(matches!(other.receive().await, Some(Outgoing::Frame(_))));
+    let mut waiting = 0;
+    while deaf.receive().await.is_some() {
+        waiting += 1;
+    }
+    assert!((1..=32).contains(&waiting), "{waiting} answers waited for it");
+    drop(other);
+    office.thread.stop();
+}
+
 /// SEC-13: when the hub stops, what it took in is durable and answered, and sockets hear why.
 #[tokio::test]
 async fn a_stopping_hub_says_goodbye() {

@@ -4,6 +4,10 @@
 mod support;
 mod caller;
 mod commands;
+mod erase;
+mod full;
 mod phones;
 mod login;
+mod requests;
+mod revoked;
 mod sockets;

@@ -157,3 +157,36 @@ fn metrics_count_and_name_nobody() {
     assert!(!text.contains('王'));
     assert_eq!(send("GET", &format!("{}/readyz", world.url()), &[], b"").status, 200);
 }
+
+// ADM-44
+#[cfg(target_os = "linux")]
+#[test]
+fn the_workers_of_a_running_server_have_their_limits() {
+    let world = World::running();
+    // Workers begin with the first work.
+    let phone = world.phone("wang", "王");
+    phone.must(&["customer", "add", "--name", "明达机械"]);
+    phone.must(&["sync"]);
+    let server = world.server.as_ref().expect("running").id().to_string();
+    let is_worker = |process: &std::path::Path| {
+        let stat = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
+        // The parent is the second field after the name in brackets.
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)) == Some(&server)
+            && std::fs::read(process.join("cmdline"))
+                .is_ok_and(|line| line.windows(16).any(|word| word == b"admission-worker"))
+    };
+    let processes = std::fs::read_dir("/proc").expect("a process table").flatten();
+    let workers: Vec<_> = processes.map(|entry| entry.path()).filter(|path| is_worker(path)).collect();
+    assert!(!workers.is_empty(), "a server has workers");
+    for worker in workers {
+        let told = std::fs::read_to_string(worker.join("limits")).expect("readable");
+        let limit = |name: &str| {
+            let line = told.lines().find(|line| line.starts_with(name)).expect("a limit");
+            line[name.len()..].split_whitespace().next().expect("a number").to_owned()
+        };
+        assert_eq!(limit("Max address space"), limits::ADMISSION_MEMORY_BYTES_MAX.to_string());
+        assert_eq!(limit("Max file size"), "0");
+        assert_eq!(limit("Max core file size"), "0");
+        assert!(limit("Max open files").parse::<u64>().expect("a number") < 100);
+    }
+}

@@ -72,7 +72,11 @@ impl Server {
     }
 
     fn start_at(address: &str, data: &Path, settings: &[(&str, &str)]) -> Server {
-        let mut child = binary()
+        Self::spawn(binary(), address, data, settings)
+    }
+
+    fn spawn(mut command: Command, address: &str, data: &Path, settings: &[(&str, &str)]) -> Server {
+        let mut child = command
             .args(["serve", "--data", path(data), "--listen", address])
             .env("DAYBOOK_LOG", "warn")
             .envs(settings.iter().copied())
@@ -85,6 +89,11 @@ impl Server {
         let url =
             line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("not ready: {line:?}")).to_owned();
         Server { child, url }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`.
@@ -145,6 +154,16 @@ impl World {
         let server = Server::start_at(&self.address, &self.data(), &[]);
         self.address = server.url.strip_prefix("http://").expect("http").to_owned();
         self.server = Some(server);
+    }
+
+    /// Starts the server again on a disk where no file grows beyond so many kibibytes: a shell ignores the signal
+    /// that says so and gives its place to the server, which sees writes fail.
+    pub fn start_with_room(&mut self, kibibytes: u64) {
+        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kibibytes * 2);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_daybook")]);
+        shell.env_remove("DAYBOOK_DIR").stdin(Stdio::null());
+        self.server = Some(Server::spawn(shell, &self.address, &self.data(), &[]));
     }
 
     /// Starts the server with settings of its environment.

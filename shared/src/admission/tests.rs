@@ -236,6 +236,36 @@ fn records_and_texts_beyond_twice_their_limit_are_refused() {
     assert_eq!(refused, Some(Rule::DocumentTooLarge));
 }
 
+/// ADM-6: what is deleted stays in a document's bytes, so that a short document may be a large one.
+#[test]
+fn a_document_beyond_its_bytes_is_refused_although_little_of_it_shows() {
+    use automerge::transaction::Transactable;
+    use automerge::{ROOT, ReadDoc};
+    let (mut document, _) = card([("name", "甲".into())]);
+    let mut grown = automerge::AutoCommit::load(&document.save()).expect("saved");
+    grown.set_actor(automerge::ActorId::from([101; 16]));
+    let remarks = grown.get(ROOT, "remarks").expect("valid").expect("there").1;
+    let mut dice = crate::testing::entropy(5);
+    while grown.save_nocompress().len() <= limits::DOCUMENT_BYTES_MAX - 2_000 {
+        // Different each time, so that no run of equal columns makes it small.
+        let words: String =
+            (0..10_000).filter_map(|_| char::from_u32(0x4e00 + dice.below(0x5000) as u32)).collect();
+        grown.splice_text(&remarks, 0, 0, &words).expect("valid");
+        grown.splice_text(&remarks, 0, 10_000, "").expect("valid");
+        grown.commit();
+    }
+    let stored = grown.save_nocompress();
+    let one_more = |count: usize| {
+        crafted(&stored, |document| {
+            let remarks = document.get(ROOT, "remarks").expect("valid").expect("there").1;
+            document.splice_text(&remarks, 0, 0, &"长".repeat(count)).expect("valid");
+        })
+    };
+    let over = stored.len() > limits::DOCUMENT_BYTES_MAX;
+    assert!(over || admit(&one_more(1)).is_ok(), "{} bytes", stored.len());
+    assert_eq!(rule(&one_more(1_900)), Rule::DocumentTooLarge);
+}
+
 /// ADM-3
 #[test]
 fn only_the_counter_after_the_highest_known_one_is_legal() {

@@ -203,11 +203,17 @@ impl Client {
         }
     }
 
+    /// The document is gone for good, and with a card what the ledger's events say of it in words. What was
+    /// typed here and not sent is its author's to see and to dismiss.
     fn erase(&mut self, doc: DocId) {
         for out in self.outbox.pending_of(doc) {
-            self.settle_out(out, OutState::Refused(Rule::NotFound.into()));
+            self.settle_out(out, OutState::Refused(Rule::Erased.into()));
         }
         self.forget_document(doc);
+        for scope in self.ledger.forget_words_of(doc) {
+            self.touch(Key::Scope(scope));
+            self.index.touch_scope(scope);
+        }
     }
 
     /// Drops the acknowledged form of a document and what lists show of it.

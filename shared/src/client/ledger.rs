@@ -154,8 +154,33 @@ impl Ledger {
             | EventKind::CustomerAccepted { .. }
             | EventKind::CustomerTransferred { .. }
             | EventKind::LateWorkArrived { .. }
-            | EventKind::LateWorkSettled { .. } => {}
+            | EventKind::LateWorkSettled { .. }
+            | EventKind::DocumentErased { .. } => {}
         }
+    }
+
+    /// Takes the words about an erased customer out of the events held. Returns the scopes that changed.
+    pub(super) fn forget_words_of(&mut self, erased: DocId) -> Vec<Scope> {
+        let mut changed = Vec::new();
+        for (scope, state) in &mut self.scopes {
+            let mut is_changed = false;
+            for event in &mut state.row.events {
+                if let Some(bare) = event.kind.without_words_of(erased) {
+                    event.kind = bare;
+                    is_changed = true;
+                }
+            }
+            if is_changed {
+                let fold = |record, event: &LedgerEvent| CustomerRecord::fold(record, event);
+                state.record = state.row.events.iter().fold(None, fold);
+                changed.push(*scope);
+            }
+        }
+        for notice in self.notices.values_mut().filter(|notice| notice.customer == erased) {
+            notice.customer_name.clear();
+        }
+        changed.sort_unstable();
+        changed
     }
 
     /// A customer's record.

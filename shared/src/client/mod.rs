@@ -21,6 +21,7 @@ mod edits;
 mod entries;
 mod export;
 mod feed;
+mod handover;
 mod held;
 mod home;
 mod index;
@@ -40,6 +41,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use minicbor::{Decode, Encode};
 
 use crate::client::clock::Clock;
+pub use crate::client::handover::Handover;
 use crate::client::held::Held;
 use crate::client::index::Index;
 use crate::client::ledger::Ledger;

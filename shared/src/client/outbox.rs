@@ -269,6 +269,12 @@ impl Outbox {
         self.in_flight.clear();
     }
 
+    /// Forgets every answer that is not acted on yet, and every pause.
+    pub(super) fn forget_answers(&mut self) {
+        self.stalls.clear();
+        self.pauses.clear();
+    }
+
     /// Documents with answers to act on and nothing out.
     pub(super) fn drained_stalls(&self) -> Vec<DocId> {
         let busy: HashSet<_> = self

@@ -122,6 +122,41 @@ pub enum EventKind {
         #[n(2)]
         notice: NoticeKind,
     },
+    /// A document was erased for good: nothing of it is stored, and nothing of it is taken again. Scope: the
+    /// document's. Phones hear of it as [`crate::protocol::Item::Erased`].
+    #[n(8)]
+    DocumentErased {
+        /// The document.
+        #[n(0)]
+        doc: DocId,
+    },
+}
+
+impl EventKind {
+    /// The event without the words that people typed about a customer whose card is erased; none if it holds
+    /// no such words.
+    pub fn without_words_of(&self, erased: DocId) -> Option<EventKind> {
+        let mut bare = self.clone();
+        let is_about = match &mut bare {
+            EventKind::CustomerTransferred { customer, reason, .. } => {
+                *customer == erased && reason.take().is_some()
+            }
+            EventKind::LateWorkArrived { late: LateWork { customer, kind, .. } } => match kind {
+                LateKind::CardEdit { fields } if *customer == erased => !std::mem::take(fields).is_empty(),
+                _ => false,
+            },
+            EventKind::Notice { customer, customer_name, .. } => {
+                *customer == erased && !std::mem::take(customer_name).is_empty()
+            }
+            EventKind::PersonSet { .. }
+            | EventKind::TeamSet { .. }
+            | EventKind::CustomerRegistered { .. }
+            | EventKind::CustomerAccepted { .. }
+            | EventKind::LateWorkSettled { .. }
+            | EventKind::DocumentErased { .. } => false,
+        };
+        is_about.then_some(bare)
+    }
 }
 
 /// What a notice tells.

@@ -62,7 +62,8 @@ fn entry(event: &LedgerEvent, about: About<'_>, lookup: &Lookup<'_>) -> Option<T
         EventKind::PersonSet { .. }
         | EventKind::TeamSet { .. }
         | EventKind::LateWorkSettled { .. }
-        | EventKind::Notice { .. } => return None,
+        | EventKind::Notice { .. }
+        | EventKind::DocumentErased { .. } => return None,
     };
     entry.received_at = Some(lookup.iso(event.at));
     Some(entry)

@@ -183,6 +183,50 @@ fn operations_are_counted_and_bounded() {
     assert_eq!(rule(&many(limit + 1)), Rule::ChangeTooLarge);
 }
 
+/// WIRE-6: the dependencies and the other actors that a change names are bounded before any is read.
+#[test]
+fn dependencies_and_actors_are_bounded() {
+    fn leb(mut value: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while value > 0x7f {
+            bytes.push((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+        bytes
+    }
+    let (mut document, _) = card([("name", "甲".into())]);
+    let body = body(&edit(&mut document, 1, [("name", "乙".into())])[0].bytes);
+    assert_eq!((body[0], body[33]), (1, 16), "one dependency, then an actor of sixteen bytes");
+    let named = |count: usize| {
+        let mut many = leb(count);
+        (0..count).for_each(|number| many.extend([&[number as u8], &body[2..33]].concat()));
+        many.extend(&body[33..]);
+        chunk(1, &many)
+    };
+    let limit = limits::CHANGE_DEPS_MAX;
+    assert_eq!(parse(&named(limit)).expect("at the limit").deps.len(), limit);
+    assert_eq!(rule(&named(limit + 1)), Rule::ChangeTooLarge);
+    // Behind the actor stand its number and the first counter, one byte each, then the time.
+    let time = 33 + 17 + 2;
+    let after_time = time + body[time..].iter().position(|byte| byte & 0x80 == 0).expect("a number ends") + 1;
+    assert_eq!(body[after_time..after_time + 2], [0, 0], "no message, no other actor");
+    let actors = |count: usize| {
+        let mut many = body[..=after_time].to_vec();
+        many.extend(leb(count));
+        for number in 0..count {
+            many.push(16);
+            many.extend([&(number as u16).to_be_bytes()[..], &[0xff; 14]].concat());
+        }
+        many.extend(&body[after_time + 2..]);
+        chunk(1, &many)
+    };
+    let limit = limits::CHANGE_ACTORS_MAX;
+    let at_limit = parse(&actors(limit));
+    assert!(at_limit.is_ok_and(|header| header.other_actors.len() == limit));
+    assert_eq!(rule(&actors(limit + 1)), Rule::ChangeTooLarge);
+}
+
 /// WIRE-6: a change without operations says nothing and is none.
 #[test]
 fn a_change_without_operations_is_refused() {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::client::views::Moment;
 use crate::document::Kind;
+use crate::ledger::EventKind;
 use crate::ledger::people::Access;
 use crate::protocol::{Cursor, Item, Page, PageItems, ServerFrame, encode};
 use crate::view::{Link, SyncState};
@@ -123,6 +124,40 @@ fn cl_24_a_scope_sent_whole_replaces_what_was_held_except_unsent_work() {
     assert_eq!(phone.text(VISIT, "record").as_deref(), Some("WAIT"));
     assert!(!phone.rows.contains_key(&format!("doc/{ghost}")));
     assert_eq!(phone.client.held.digest(Scope::Customer(FACTORY)), hub.digest(phone.person.id));
+}
+
+#[test]
+fn cl_28_an_erased_document_leaves_the_phone_and_what_was_typed_to_it_is_shown() {
+    let (mut hub, mut phone) = rep_with_factory();
+    phone.edit(visit(VISIT, FACTORY, "要删除的话"));
+    phone.sync(&mut hub);
+    let notice = crate::ledger::event::NoticeKind::TransferredToYou { from: PersonId([9; 16]) };
+    let name = "要删除的厂".to_owned();
+    let kind = EventKind::Notice { customer: FACTORY, customer_name: name.clone(), notice };
+    hub.event(phone.person.scope(), None, kind);
+    phone.live(&mut hub);
+    let holds = |phone: &Phone, words: &str| {
+        let is_in = |bytes: &Vec<u8>| bytes.windows(words.len()).any(|window| window == words.as_bytes());
+        phone.rows.iter().filter(|(_, bytes)| is_in(bytes)).map(|(key, _)| key.clone()).collect::<Vec<_>>()
+    };
+    assert!(!holds(&phone, "要删除的话").is_empty() && !holds(&phone, &name).is_empty());
+    hub.refuse.push((b"WAIT".to_vec(), crate::refusal::Rule::StoreUnavailable));
+    phone.edit(Edit::EditVisit { visit: VISIT, fields: patch([("purpose", "WAIT")]) });
+    phone.run(&mut hub);
+    let items = vec![Item::Erased { doc: VISIT }, Item::Erased { doc: FACTORY }];
+    let cursor = phone.client.meta.cursor.clone().expect("it was in touch");
+    let page = Page { cursor, more: false, items: PageItems::Plain(items) };
+    phone.client.handle_frame(phone.now(), &encode(&ServerFrame::Page(page)));
+    phone.run(&mut hub);
+    assert_eq!(holds(&phone, "要删除的话"), Vec::<String>::new());
+    assert_eq!(holds(&phone, &name), Vec::<String>::new());
+    assert_eq!(phone.text(VISIT, "record"), None);
+    let refused = phone.refused();
+    assert_eq!(refused.len(), 1, "what was typed and not sent is its author's to see");
+    assert_eq!(refused[0].refusal.rule, crate::refusal::Rule::Erased);
+    phone.reopen();
+    assert_eq!(holds(&phone, &name), Vec::<String>::new());
+    assert!(phone.client.ledger.notices().all(|notice| notice.customer_name.is_empty()));
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! What goes to the server: order, answers, refusals, held and late work.
 
 use super::*;
+use crate::client::{Disconnect, Handover};
+use crate::id::Seq;
+use crate::protocol::{Ack, ClientFrame, ItemResult, ServerFrame, decode_client_frame, encode};
 use crate::refusal::Rule;
+use crate::time::UtcMillis;
 use crate::view::{Link, SyncState};
 
 #[test]
@@ -268,4 +272,90 @@ fn cl_18_what_the_rules_forbid_is_refused_before_anything_is_kept() {
     let edit = Edit::EditVisit { visit: VISIT, fields: patch([("record", "改")]) };
     assert_eq!(rule(other.client.handle_edit(now, edit)), Rule::NotTheAuthor);
     assert_eq!(other.status().pending.edits, 0);
+}
+
+#[test]
+fn cl_18_a_phone_that_holds_as_many_documents_as_it_may_takes_no_new_one() {
+    let mut hub = Hub::new();
+    let mut phone = Phone::new(1, person(1, Role::Rep));
+    hub.add_person(&phone.person.clone());
+    phone.edit(card(FACTORY, "甲厂"));
+    phone.edit(visit(VISIT, FACTORY, "第一次"));
+    phone.sync(&mut hub);
+    let of = |phone: &Phone, kind: &str| phone.rows[&format!("{kind}/{VISIT}")].clone();
+    let (document, list) = (of(&phone, "doc"), of(&phone, "row"));
+    for number in 2..crate::limits::DEVICE_DOCUMENTS_MAX as u32 {
+        let mut id = [0xee; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        phone.rows.insert(format!("doc/{}", DocId(id)), document.clone());
+        phone.rows.insert(format!("row/{}", DocId(id)), list.clone());
+    }
+    phone.reopen();
+    let now = phone.now();
+    let full = phone.client.handle_edit(now, visit(DocId([0x77; 16]), FACTORY, "再一次"));
+    assert_eq!(full.expect_err("it is full").rule, crate::refusal::Rule::DeviceFull);
+    let edited =
+        phone.client.handle_edit(now, Edit::EditVisit { visit: VISIT, fields: patch([("record", "改")]) });
+    assert!(edited.is_ok(), "what it holds can be edited");
+}
+
+#[test]
+fn cl_60_a_revoked_phone_hands_everything_over_and_is_empty_only_when_all_of_it_was_taken() {
+    let (mut hub, mut phone) = rep_with_factory();
+    hub.refuse.push((b"BAD".to_vec(), Rule::SchemaViolated));
+    phone.edit(address(FACTORY, "BAD"));
+    phone.sync(&mut hub);
+    assert_eq!(phone.refused().len(), 1);
+    phone.disconnect(&mut hub);
+    phone.edit(visit(VISIT, FACTORY, "没传的拜访"));
+    phone.run(&mut hub);
+    assert!(phone.client.handover(phone.now()).is_empty(), "nobody said that it is revoked");
+    phone.client.handle_disconnected(phone.now(), Disconnect::Revoked);
+    phone.run(&mut hub);
+    let mut taken = Vec::new();
+    let mut stopped = false;
+    for round in 0..20 {
+        let pushes = phone.client.handover(phone.now());
+        phone.run(&mut hub);
+        let answers = |result: ItemResult| -> Vec<Vec<u8>> {
+            let ack = |bytes: &Vec<u8>| {
+                let Ok(ClientFrame::Push(push)) = decode_client_frame(bytes) else { panic!("a push") };
+                let results = vec![result.clone(); push.items.len()];
+                let received = UtcMillis(0);
+                encode(&ServerFrame::Ack(Ack { batch: push.batch, received, results }))
+            };
+            pushes.iter().map(ack).collect()
+        };
+        if !pushes.is_empty() && !stopped {
+            stopped = true;
+            let refusal = ItemResult::Refused(Rule::StoreUnavailable.into());
+            let state = phone.client.handle_handed_over(phone.now(), &answers(refusal));
+            assert_eq!(state, Handover::Stopped(Rule::StoreUnavailable));
+            assert!(!phone.customers().is_empty(), "not taken, so all of it is still here");
+            phone.run(&mut hub);
+            // The power goes: it begins again.
+            phone.reopen();
+            phone.client.handle_disconnected(phone.now(), Disconnect::Revoked);
+            phone.run(&mut hub);
+            continue;
+        }
+        let held = answers(ItemResult::Held(Seq(0)));
+        taken.extend(pushes.iter().flatten().copied());
+        let state = phone.client.handle_handed_over(phone.now(), &held);
+        phone.run(&mut hub);
+        if state == Handover::Done {
+            break;
+        }
+        assert!(round < 19, "it never ends");
+    }
+    for words in ["BAD", "没传的拜访"] {
+        let holds = taken.windows(words.len()).any(|window| window == words.as_bytes());
+        assert!(holds, "{words} was not handed over");
+    }
+    let left: Vec<_> = phone.rows.keys().filter(|key| !["meta", "actors"].contains(&key.as_str())).collect();
+    assert!(left.iter().all(|key| key.starts_with("view/")), "{left:?}");
+    assert!(phone.client.profile().is_none());
+    assert!(
+        !phone.rows.values().any(|bytes| bytes.windows(15).any(|window| window == "没传的拜访".as_bytes()))
+    );
 }

@@ -179,6 +179,12 @@ export class Profile {
     await this.page.getByRole('navigation').waitFor();
   }
 
+  /** Logs in again as the person whose device it is. */
+  async loginAgain() {
+    await this.page.locator('input[name=password]').fill(this.company.password ?? PASSWORD);
+    await this.page.locator('form button.primary').click();
+  }
+
   /** Waits until this browser is connected and has caught up, whatever language it speaks. */
   async caughtUp() {
     await this.page.locator('a[href="/outbox"][data-link="live"]:visible').first().waitFor();

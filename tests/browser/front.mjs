@@ -18,7 +18,7 @@ export class Front {
     /** Stands in the service worker. */
     this.version = null;
     this.sockets = new Set();
-    this.cuts = new EventEmitter();
+    this.events = new EventEmitter();
     this.server = createServer((incoming, outgoing) => this.pass(incoming, outgoing));
     this.server.on('upgrade', (incoming, socket, head) => this.upgrade(incoming, socket, head));
   }
@@ -34,7 +34,7 @@ export class Front {
 
   /** The next time that an upload is cut or its last answer lost. */
   nextCut() {
-    return once(this.cuts, 'cut');
+    return once(this.events, 'cut');
   }
 
   /** Ends what is open; what comes is refused. */
@@ -56,6 +56,7 @@ export class Front {
     const headers = { ...incoming.headers };
     if (isWorker) for (const name of ['accept-encoding', 'if-none-match']) delete headers[name];
     const passed = request({ host: '127.0.0.1', port: this.port, path: incoming.url, method: incoming.method, headers }, (answer) => {
+      if (incoming.method === 'PUT') answer.on('end', () => this.events.emit('uploaded'));
       if (incoming.method === 'PUT' && this.loseWhole) return this.answerUnlessWhole(answer, outgoing);
       if (!isWorker) {
         outgoing.writeHead(answer.statusCode, answer.headers);
@@ -74,7 +75,7 @@ export class Front {
       if (bytes.length > room) {
         passed.destroy();
         incoming.destroy();
-        this.cuts.emit('cut');
+        this.events.emit('cut');
         return;
       }
       if (this.uploadBudget !== null) this.uploadBudget -= bytes.length;
@@ -91,7 +92,7 @@ export class Front {
       const body = Buffer.concat(parts);
       if (JSON.parse(body).whole === true) {
         outgoing.destroy();
-        this.cuts.emit('cut');
+        this.events.emit('cut');
         return;
       }
       outgoing.writeHead(answer.statusCode, answer.headers);

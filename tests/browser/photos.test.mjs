@@ -2,7 +2,8 @@
 // where they were cut, counted until the server has verified the whole, and looked at by the manager.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Company, Profile } from './daybook.mjs';
@@ -96,11 +97,11 @@ test('photos taken without signal arrive whole, whatever cuts them, and are coun
     await rep.page.goto(`${front.url}/customer/${customer}`);
     await rep.page.getByRole('link', { name: '到访', exact: true }).click();
     await addPhoto(rep.page, 1);
-    await pill(rep.page, '1 张照片');
+    await pill(rep.page, '1 张照片未传');
     await addPhoto(rep.page, 2);
-    await pill(rep.page, '2 张照片');
+    await pill(rep.page, '2 张照片未传');
     await rep.page.getByRole('button', { name: '移除照片' }).last().click();
-    await pill(rep.page, '1 张照片');
+    await pill(rep.page, '1 张照片未传');
     assert.deepEqual((await stored(rep.page)).map((photo) => photo.state), ['draft']);
     await rep.page.getByRole('textbox', { name: '记录', exact: true }).fill('拍了液压站铭牌。');
     await rep.page.getByRole('button', { name: '结束' }).click();
@@ -116,7 +117,7 @@ test('photos taken without signal arrive whole, whatever cuts them, and are coun
     await rep.page.evaluate(() => window.dispatchEvent(new Event('online')));
     await rep.page.getByTestId('timeline').getByText('已到公司').first().waitFor();
     await cut;
-    await pill(rep.page, /^\s*1 张照片/);
+    await pill(rep.page, /^\s*1 张照片未传/);
     assert.equal(existsSync(join(company.data, 'files', 'whole', sha256.slice(0, 2), sha256)), false);
     assert.equal((await stored(rep.page))[0].state, 'saved');
   });
@@ -124,7 +125,7 @@ test('photos taken without signal arrive whole, whatever cuts them, and are coun
   await t.test('after a reload and a restart of the server it goes on where it was cut', async () => {
     front.uploadBudget = 0;
     await rep.page.reload();
-    await pill(rep.page, '1 张照片');
+    await pill(rep.page, '1 张照片未传');
     await company.stop();
     await company.start();
     const part = join(company.data, 'files', 'parts', sha256);
@@ -173,9 +174,25 @@ test('what the server does not call whole is not sent, even when every byte went
   await rep.page.getByRole('button', { name: '结束' }).click();
   await rep.page.getByRole('button', { name: '未见到人', exact: true }).last().click();
   await lost;
-  await pill(rep.page, '1 张照片');
+  await pill(rep.page, '1 张照片未传');
   assert.equal((await stored(rep.page)).filter((photo) => photo.state === 'saved').length, 1);
   front.loseWhole = false;
   await rep.page.evaluate(() => window.dispatchEvent(new Event('online')));
+  await rep.settled();
+});
+
+// FILE-8
+test('a server that was restored without the photos is offered them again', async () => {
+  const kept = (await stored(rep.page)).filter((photo) => photo.state === 'sent');
+  assert.ok(kept.length > 0);
+  const backup = join(company.folder, 'backup.db');
+  company.run('backup', backup);
+  await company.stop();
+  rmSync(company.data, { recursive: true });
+  company.run('restore', backup);
+  await company.start();
+  await rep.page.evaluate(() => window.dispatchEvent(new Event('online')));
+  const lacks = () => kept.some(({ sha256 }) => !existsSync(join(company.data, 'files', 'whole', sha256.slice(0, 2), sha256)));
+  while (lacks()) await once(front.events, 'uploaded');
   await rep.settled();
 });

@@ -33,15 +33,15 @@ const searchEmpty = screen('search-empty', async (profile) => {
   await first(profile.page, '.empty').waitFor();
 });
 const timeline = screen('timeline', async (profile) => {
-  const path = await customerWith(profile, /处两个值|2 values|KH/);
+  const path = await customerWith(profile, /处有两个值|2 values|KH/);
   await at(profile, path, '[data-testid=timeline]');
 });
 const card = screen('card', async (profile) => {
-  const path = await customerWith(profile, /处两个值|values/);
+  const path = await customerWith(profile, /处有两个值|values/);
   await at(profile, `${path}/card`, 'dl');
 });
 const clash = screen('clash', async (profile) => {
-  const path = await customerWith(profile, /处两个值|values/);
+  const path = await customerWith(profile, /处有两个值|values/);
   await at(profile, `${path}/card`, 'dl');
   if ((await profile.page.locator('button.clash').count()) > 0) await first(profile.page, 'button.clash').click();
 });
@@ -86,7 +86,8 @@ async function leaveVisit(profile) {
   const { page } = profile;
   await page.goto(`${profile.company.url}/outbox`);
   const bins = page.locator('li.draft .icon-button');
-  await first(page, 'main h1').waitFor();
+  // Arriving is kept as a draft, so there is one.
+  await bins.first().waitFor();
   while ((await bins.count()) > 0) {
     const before = await bins.count();
     await bins.first().click();
@@ -131,6 +132,7 @@ const REP = [
       await openVisit(profile);
       const buffer = await profile.page.screenshot({ type: 'jpeg' });
       await profile.page.locator('input[type=file]').setInputFiles({ name: '铭牌.jpg', mimeType: 'image/jpeg', buffer });
+      await first(profile.page, '#step-photos').evaluate((node) => node.scrollIntoView());
       await first(profile.page, '.photos img').waitFor();
       await first(profile.page, '#step-photos').evaluate((node) => node.scrollIntoView());
     },

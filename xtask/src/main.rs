@@ -150,7 +150,7 @@ fn test(no_browser: bool) -> Result<()> {
     // For the whole workspace, so that its dependencies have the features, and are the builds, of the tests below.
     cargo(["build", "--workspace", "--bin", "daybook"]).go()?;
     if !no_browser {
-        tools::require_browser()?;
+        tools::require_browsers()?;
         Step::new("npm").args(["ci", "--no-audit", "--no-fund"]).inside("tests/browser").go()?;
         Step::new("npm").args(["test"]).inside("tests/browser").go()?;
     }

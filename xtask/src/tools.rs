@@ -47,9 +47,11 @@ pub fn require_node() -> Result<()> {
 /// Requires Chromium and a Chinese font.
 ///
 /// # Errors
-/// If Chromium is missing.
-pub fn require_browser() -> Result<()> {
-    require("chromium", "apt-get install -y --no-install-recommends chromium fonts-noto-cjk")
+/// If Chromium or Firefox is missing.
+pub fn require_browsers() -> Result<()> {
+    let cure = "apt-get install -y --no-install-recommends chromium firefox-esr fonts-noto-cjk";
+    require("chromium", cure)?;
+    require("firefox-esr", cure)
 }
 
 /// Requires the WebAssembly target, and adds it where rustup can.

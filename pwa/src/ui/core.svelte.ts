@@ -1,7 +1,7 @@
 // The screen's side of the worker: calls with answers, live queries that ask again when something changed,
 // and the stored first screen that shows before the core has compiled. Decides nothing.
 
-import type { Answers, HomeView, Query, StatusView } from '../generated/types.ts';
+import type { Answers, HomeView, Query, Role, StatusView } from '../generated/types.ts';
 import type {
   Call,
   Constants,
@@ -42,6 +42,7 @@ class Core {
   /** Whether the store has been looked at: before that, nobody knows if there is a login. */
   looked = $state(false);
   firstHome: HomeView | null = $state.raw(null);
+  private roles: ReadonlyMap<string, Role> = $state.raw(new Map());
 
   private worker: Worker | null = null;
   private readonly waiters = new Map<number, Waiter>();
@@ -60,7 +61,15 @@ class Core {
       this.status = status;
       this.looked = true;
     });
+    this.subscribe({ type: 'people' }, (people) => {
+      this.roles = new Map(people.map((person) => [person.id, person.role]));
+    });
     void this.loadDrafts();
+  }
+
+  /** What somebody is, as far as this device knows. */
+  roleOf(person: string | null): Role | null {
+    return person === null ? null : (this.roles.get(person) ?? null);
   }
 
   /** Asks the worker. Rejects with [`CallProblem`]. */

@@ -3,7 +3,7 @@
 export type Route =
   | { name: 'home' }
   | { name: 'customers'; picking: boolean }
-  | { name: 'new_customer'; draft: string | null }
+  | { name: 'new_customer'; draft: string | null; called: string }
   | { name: 'customer'; id: string; tab: 'timeline' | 'card' }
   | { name: 'edit_customer'; id: string }
   | { name: 'visit'; id: string; customer: string | null }
@@ -27,7 +27,10 @@ function parse(url: URL): Route {
     case '':
       return { name: 'home' };
     case 'customers':
-      if (second === 'new') return { name: 'new_customer', draft: idIn(url, 'draft') };
+      if (second === 'new') {
+        const called = url.searchParams.get('name') ?? '';
+        return { name: 'new_customer', draft: idIn(url, 'draft'), called };
+      }
       return { name: 'customers', picking: url.searchParams.has('visit') };
     case 'customer':
       if (!ID.test(second)) return { name: 'missing' };

@@ -44,6 +44,7 @@ export const zh = {
     clear: '清除',
     confirm: '确定',
     other: '其他',
+    you: '您',
   },
   nav: {
     main: '主导航',
@@ -56,6 +57,7 @@ export const zh = {
     settings: '设置',
     write: '记拜访',
     skip: '跳到正文',
+    pick: '在左边选一条，这里就打开',
   },
   roles: { rep: '业务员', assistant: '销售内勤', manager: '销售主管', admin: '管理员' },
   login: {
@@ -77,8 +79,10 @@ export const zh = {
     loginNeeded: '需登录',
     revoked: '已停用',
     pending: (edits: number, photos: number) =>
-      [edits > 0 ? `${edits} 条未传` : '', photos > 0 ? `${photos} 张照片` : ''].filter(Boolean).join(' · '),
-    nothingPending: '全部已到公司',
+      edits === 0 && photos > 0
+        ? `${photos} 张照片未传`
+        : [edits > 0 ? `${edits} 条未传` : '', photos > 0 ? `${photos} 张照片` : ''].filter(Boolean).join(' · '),
+    nothingPending: '保存的都已到公司',
     saving: '正在写入本机…',
     last: (when: string) => `上次同步 ${when}`,
     never: '还没有同步过',
@@ -142,7 +146,7 @@ export const zh = {
     notSent: '未报到',
     leaving: '已移交，等上传完收回',
     requested: '申请中',
-    clashes: (n: number) => `${n} 处两个值`,
+    clashes: (n: number) => `${n} 处有两个值`,
     lastVisit: (when: string) => `上次 ${when}`,
     neverVisited: '未拜访过',
     overdue: (days: number) => `逾期 ${days} 天`,
@@ -194,6 +198,9 @@ export const zh = {
     timelineEmptyHint: '第一次拜访写下后，会出现在这里。',
     comment: '批示',
     commentPlaceholder: '写一句批示…',
+    note: '留言',
+    notePlaceholder: '写一句留言…',
+    noteSend: '发出',
     commentAbout: '批示这条',
     commentSend: '发出批示',
     next: '下一家',
@@ -230,7 +237,7 @@ export const zh = {
     beforeEmpty: '第一次拜访这家客户',
     openAction: '待办',
     arrived: '到达',
-    arriveNow: '现在到达',
+    retime: '改时间',
     left: '离开',
     kind: '方式',
     people: '见到了谁',
@@ -387,6 +394,7 @@ export const zh = {
     ownerChange: (from: string, to: string) => `由 ${from} 移交给 ${to}`,
     about: (day: string, person: string, text: string) =>
       `关于 ${day} ${person} 的拜访${text === '' ? '' : `：${text}`}`,
+    note: '留言',
     noText: '（没有文字记录）',
     validTo: (day: string) => `有效至 ${day}`,
   },
@@ -478,6 +486,7 @@ export const zh = {
     persistDenied: '浏览器没有同意。把应用安装到主屏幕后再试。',
     used: (megabytes: string) => `已用 ${megabytes} MB`,
     rescue: '导出救援文件',
+    rescueDo: '导出',
     rescueHint: '把本机未传的内容存成一个文件，交给内勤。',
     update: '有新版本',
     updateNow: '更新',
@@ -496,6 +505,7 @@ export const zh = {
     brokenHint: '资料还在，没有删除。请重新打开；还不行，请导出救援文件交给内勤。',
     reload: '重新打开',
     missing: '没有这个页面',
+    home: '回首页',
   },
 };
 

@@ -19,6 +19,8 @@ let writer: Writer | null = null;
 let ready: Constants | null = null;
 /** Calls passed to another tab's writer, by number, in order of asking. */
 const passed = new Map<number, Call>();
+/** Drafts thrown away before this tab's writer stood: it lets go of their photos. */
+const droppedEarly: string[] = [];
 let watch: ReturnType<typeof setTimeout> | undefined;
 let changed = false;
 
@@ -52,7 +54,8 @@ async function own(call: Call): Promise<unknown> {
       return null;
     case 'draft_delete':
       await store.deleteDraft(call.id);
-      await writer?.photos.dropDraft(call.id);
+      if (writer !== null) await writer.photos.dropDraft(call.id);
+      else droppedEarly.push(call.id);
       broadcast({ type: 'draft_deleted', id: call.id });
       return null;
     case 'drafts':
@@ -201,6 +204,7 @@ async function begin(release: (why: Error) => void): Promise<void> {
   broadcast({ type: 'writer', constants: ready });
   tellChanged();
   for (const [n, call] of [...passed]) void perform(n, call);
+  for (const id of droppedEarly.splice(0)) void writer.photos.dropDraft(id).catch(() => null);
 }
 
 self.onmessage = (event: MessageEvent<ToWorker>) => {

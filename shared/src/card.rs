@@ -10,6 +10,7 @@ use crate::document::schema::{Content, Scalar, schema};
 use crate::document::{Document, Kind, RecordEntry, Written};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId};
 use crate::ledger::{CustomerRecord, CustomerStatus};
+use crate::order;
 use crate::projection::{CustomerProjection, VisitProjection};
 use crate::settings::Settings;
 use crate::time::{StatedTime, UtcMillis};
@@ -65,8 +66,7 @@ pub fn records(document: &mut Document) -> BTreeMap<String, Vec<FieldMap>> {
 }
 
 fn record_map(record: &RecordEntry) -> FieldMap {
-    let mut map: FieldMap =
-        record.fields.iter().map(|(key, value)| ((*key).to_owned(), json(value))).collect();
+    let mut map = order::map(record.fields.iter().map(|(key, value)| ((*key).to_owned(), json(value))));
     map.insert("id".to_owned(), Json::String(record.id.clone()));
     map
 }
@@ -105,7 +105,7 @@ pub fn phones(document: &mut Document, lookup: &Lookup<'_>) -> Vec<PhoneView> {
             recorded_at: phone.at.map(|at| lookup.iso(at)),
         });
     }
-    views.sort_by_key(|phone| phone.state != "active");
+    order::sort_by_key(&mut views, |phone| phone.state != "active");
     views
 }
 

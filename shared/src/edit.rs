@@ -3,19 +3,23 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::id::DocId;
+use crate::json::{Fields, FromJson};
 
 /// One thing that a person did to documents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Edit {
     /// A new customer card; anything may be missing (R3).
     CreateCustomer {
         /// The new card's id.
         customer: DocId,
         /// Its first values.
+        #[cfg_attr(test, ts(type = "Patch"))]
         fields: Patch,
     },
     /// A change of a customer card.
@@ -23,6 +27,7 @@ pub enum Edit {
         /// The card.
         customer: DocId,
         /// What changes.
+        #[cfg_attr(test, ts(type = "Patch"))]
         fields: Patch,
     },
     /// A new visit, written by this device's person.
@@ -32,6 +37,7 @@ pub enum Edit {
         /// The customer visited, possibly created offline a minute ago.
         customer: DocId,
         /// Its first values.
+        #[cfg_attr(test, ts(type = "Patch"))]
         fields: Patch,
     },
     /// A change of one's own visit.
@@ -39,6 +45,7 @@ pub enum Edit {
         /// The visit.
         visit: DocId,
         /// What changes.
+        #[cfg_attr(test, ts(type = "Patch"))]
         fields: Patch,
     },
     /// Voids one's own visit (作废); nothing is deleted.
@@ -59,6 +66,35 @@ pub enum Edit {
         /// The words.
         text: String,
     },
+}
+
+impl FromJson for Edit {
+    fn from_json(json: Json) -> Option<Self> {
+        let mut json = Fields::of(json)?;
+        let edit = match json.take::<String>("type")?.as_str() {
+            "create_customer" => {
+                Edit::CreateCustomer { customer: json.take("customer")?, fields: json.take("fields")? }
+            }
+            "edit_customer" => {
+                Edit::EditCustomer { customer: json.take("customer")?, fields: json.take("fields")? }
+            }
+            "create_visit" => Edit::CreateVisit {
+                visit: json.take("visit")?,
+                customer: json.take("customer")?,
+                fields: json.take("fields")?,
+            },
+            "edit_visit" => Edit::EditVisit { visit: json.take("visit")?, fields: json.take("fields")? },
+            "void_visit" => Edit::VoidVisit { visit: json.take("visit")?, reason: json.take("reason")? },
+            "create_comment" => Edit::CreateComment {
+                comment: json.take("comment")?,
+                customer: json.take("customer")?,
+                about: json.take("about")?,
+                text: json.take("text")?,
+            },
+            _ => return None,
+        };
+        Some(edit)
+    }
 }
 
 impl Edit {
@@ -86,8 +122,9 @@ impl Edit {
 pub type Patch = BTreeMap<String, Value>;
 
 /// A value of a field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Value {
     /// No value: the field or record is removed.
     Null,
@@ -108,8 +145,80 @@ pub enum Value {
     },
 }
 
+impl FromJson for Value {
+    fn from_json(json: Json) -> Option<Self> {
+        let value = match json {
+            Json::Null => Value::Null,
+            Json::Bool(yes) => Value::Bool(yes),
+            Json::Number(number) => Value::Int(number.as_i64()?),
+            Json::String(text) => Value::Str(text),
+            Json::Array(_) => return None,
+            json @ Json::Object(_) => {
+                let mut json = Fields::of(json)?;
+                Value::Text { base: json.take("base")?, text: json.take("text")? }
+            }
+        };
+        Some(value)
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Value::Str(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+
+    fn doc(byte: u8) -> DocId {
+        DocId([byte; 16])
+    }
+
+    fn fields() -> Patch {
+        let text = Value::Text { base: "a".to_owned(), text: "b".to_owned() };
+        let values = [Value::Null, Value::Bool(true), Value::Int(-5), "字".into(), text];
+        values.into_iter().enumerate().map(|(index, value)| (format!("key{index}"), value)).collect()
+    }
+
+    #[test]
+    fn every_edit_is_read_as_it_was_written() {
+        for edit in [
+            Edit::CreateCustomer { customer: doc(1), fields: fields() },
+            Edit::EditCustomer { customer: doc(1), fields: fields() },
+            Edit::CreateVisit { visit: doc(2), customer: doc(1), fields: fields() },
+            Edit::EditVisit { visit: doc(2), fields: Patch::new() },
+            Edit::VoidVisit { visit: doc(2), reason: "错".to_owned() },
+            Edit::CreateComment {
+                comment: doc(3),
+                customer: doc(1),
+                about: Some(doc(2)),
+                text: "好".to_owned(),
+            },
+            Edit::CreateComment { comment: doc(3), customer: doc(1), about: None, text: String::new() },
+        ] {
+            assert_eq!(json::parse(&json::write_text(&edit)), Ok(edit));
+        }
+    }
+
+    #[test]
+    fn what_is_no_edit_is_not_read_as_one() {
+        let id = doc(1);
+        for text in [
+            "".to_owned(),
+            "[]".to_owned(),
+            r#"{"type":"edit_customer"}"#.to_owned(),
+            format!(r#"{{"type":"edit_customer","customer":"{id}"}}"#),
+            format!(r#"{{"type":"nonsense","customer":"{id}","fields":{{}}}}"#),
+            format!(r#"{{"type":"edit_customer","customer":"{id}","fields":{{"a":1.5}}}}"#),
+            format!(r#"{{"type":"edit_customer","customer":"{id}","fields":{{"a":[]}}}}"#),
+            format!(r#"{{"type":"edit_customer","customer":"{id}0","fields":{{}}}}"#),
+        ] {
+            assert_eq!(json::parse::<Edit>(&text), Err(json::JsonError), "{text}");
+        }
+        let text = format!(r#"{{"fields":{{}},"more":7,"type":"edit_customer","customer":"{id}"}}"#);
+        assert_eq!(json::parse(&text), Ok(Edit::EditCustomer { customer: id, fields: Patch::new() }));
     }
 }

@@ -4,8 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use minicbor::{Decode, Decoder, Encode, Encoder, decode, encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::cbor::{Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, Write};
+use crate::json::FromJson;
 
 /// Says that a text is not the lowercase hexadecimal form of an identifier of the expected length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,24 +18,33 @@ pub struct ParseIdError {
 }
 
 fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdError> {
-    let error = ParseIdError { expected: N * 2 };
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 {
-        return Err(error);
-    }
     let mut bytes = [0; N];
+    fill_from_hex(&mut bytes, text.as_bytes()).map(|()| bytes).ok_or(ParseIdError { expected: N * 2 })
+}
+
+fn fill_from_hex(bytes: &mut [u8], digits: &[u8]) -> Option<()> {
+    if digits.len() != bytes.len() * 2 {
+        return None;
+    }
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let high = (pair[0] as char).to_digit(16).ok_or(error.clone())?;
-        let low = (pair[1] as char).to_digit(16).ok_or(error.clone())?;
+        let high = char::from(pair[0]).to_digit(16)?;
+        let low = char::from(pair[1]).to_digit(16)?;
         *byte = (high * 16 + low) as u8;
     }
-    Ok(bytes)
+    Some(())
+}
+
+/// Bytes as lowercase hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $length:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(test, derive(ts_rs::TS), ts(type = "string"))]
         pub struct $name(pub [u8; $length]);
 
         impl $name {
@@ -53,15 +64,13 @@ macro_rules! identifier {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(&hex(&self.0))
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}(", stringify!($name))?;
-                self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
-                f.write_str("…)")
+                write!(f, "{}({}…)", stringify!($name), hex(&self.0[..4]))
             }
         }
 
@@ -75,7 +84,7 @@ macro_rules! identifier {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(&hex(&self.0))
             }
         }
 
@@ -86,21 +95,27 @@ macro_rules! identifier {
             }
         }
 
+        impl FromJson for $name {
+            fn from_json(json: serde_json::Value) -> Option<Self> {
+                json.as_str()?.parse().ok()
+            }
+        }
+
         impl<C> Encode<C> for $name {
-            fn encode<W: encode::Write>(
+            fn encode<W: Write>(
                 &self,
                 encoder: &mut Encoder<W>,
                 _: &mut C,
-            ) -> Result<(), encode::Error<W::Error>> {
+            ) -> Result<(), EncodeError<W::Error>> {
                 encoder.bytes(&self.0)?.ok()
             }
         }
 
         impl<'b, C> Decode<'b, C> for $name {
-            fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+            fn decode(decoder: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
                 let position = decoder.position();
                 Self::from_slice(decoder.bytes()?).ok_or_else(|| {
-                    decode::Error::message(concat!("wrong length of ", stringify!($name))).at(position)
+                    DecodeError::message(concat!("wrong length of ", stringify!($name))).at(position)
                 })
             }
         }
@@ -147,7 +162,14 @@ identifier!(
 )]
 #[serde(transparent)]
 #[cbor(transparent)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Seq(#[n(0)] pub u64);
+
+impl FromJson for Seq {
+    fn from_json(json: serde_json::Value) -> Option<Self> {
+        json.as_u64().map(Seq)
+    }
+}
 
 /// What a permission covers. Every document and every ledger event has exactly one scope.
 #[derive(

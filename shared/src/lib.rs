@@ -1,6 +1,12 @@
 //! Daybook's domain. No I/O, no clock, no randomness: compiled natively into the server and to
 //! WebAssembly into the phone. A module uses only modules above it.
 
+extern crate self as shared;
+
+pub mod order;
+pub mod sorted;
+pub mod cbor;
+pub mod json;
 pub mod limits;
 pub mod id;
 pub mod entropy;
@@ -21,3 +27,5 @@ pub mod timeline;
 pub mod client;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod generated;

@@ -1,11 +1,12 @@
 //! What lists, search, acceptance and late work need of a document, as plain values: made from a document
 //! alone, the same on the server and on the phone. Knows nothing of the ledger and of sync.
 
-use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::cbor::{Decode, Encode};
 use crate::document::{Document, Kind, RecordEntry};
 use crate::id::{DocId, PersonId};
+use crate::order;
 use crate::time::{Recorded, StatedTime};
 
 /// Characters of an excerpt.
@@ -210,7 +211,7 @@ impl CustomerProjection {
             phones.iter().filter_map(|phone| phone.text("number")).map(digits).collect();
         numbers.extend(contacts.iter().filter_map(|contact| contact.text("phone")).map(digits));
         numbers.retain(|number| !number.is_empty());
-        numbers.sort_unstable();
+        order::sort(&mut numbers);
         numbers.dedup();
         let aliases = document.records_without_origin("aliases");
         CustomerProjection {
@@ -334,7 +335,7 @@ fn open_actions(document: &mut Document) -> Vec<NextAction> {
         })
         .filter(|action| action.text.is_some() || action.day.is_some())
         .collect();
-    open.sort_by_key(|action| action.day.map_or(i64::MAX, |day| day.begins().0));
+    order::sort_by_key(&mut open, |action| action.day.map_or(i64::MAX, |day| day.begins().0));
     open
 }
 

@@ -7,8 +7,8 @@ use std::io::Read;
 use flate2::Compression;
 use flate2::read::{DeflateDecoder, DeflateEncoder};
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
 
+use crate::cbor::{Decode, Encode};
 pub use crate::document::Digest;
 use crate::document::Kind;
 use crate::id::{ActorId, DocId, IncarnationId, PersonId, RequestId, Scope, Seq};
@@ -29,6 +29,7 @@ pub struct Cursor(#[n(0)] pub ByteVec);
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode, serde::Serialize, serde::Deserialize,
 )]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PendingCounts {
     /// Edits and requests that the server has not acknowledged.
     #[n(0)]

@@ -2,8 +2,9 @@
 //! languages; it is never an error of the program. The order of the variants is the order in which
 //! the rules are judged: the first that says no is the answer.
 
-use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+
+use crate::cbor::{Decode, Encode};
 
 /// A rule that refused something. The number in the wire form never changes its meaning.
 #[derive(
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Rule {
     /// The frame or the change is longer than its limit.
     #[n(0)]
@@ -241,6 +243,7 @@ impl Rule {
 /// A named "no", with the field or value it is about where that helps the person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode, thiserror::Error)]
 #[error("{}", self.rule.en())]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Refusal {
     /// The rule that said no.
     #[n(0)]

@@ -1,7 +1,7 @@
 //! Finding customers as people type: by name, short name, alias, pinyin in every reading, initials (`ytwj`),
 //! the last digits of a phone, code. Pure comparison with a rank; the caller keeps the keys and sorts.
 
-use pinyin::ToPinyinMulti;
+pub(crate) mod readings;
 
 use crate::projection::CustomerProjection;
 
@@ -61,11 +61,8 @@ impl Needle {
     /// Takes what was typed, word by word.
     pub fn new(typed: &str) -> Needle {
         let typed: String = typed.chars().take(NEEDLE_CHARS_MAX).collect();
-        let mut words: Vec<_> =
-            typed.split_whitespace().map(comparable).filter(|word| !word.is_empty()).collect();
-        // A letter may become several in lower case.
-        words.iter_mut().for_each(|word| word.truncate(NEEDLE_CHARS_MAX));
-        Needle { words }
+        let words = typed.split_whitespace().map(comparable);
+        Needle { words: words.filter(|word| !word.is_empty()).collect() }
     }
 
     /// Whether nothing was typed that could be searched for.
@@ -88,7 +85,7 @@ pub fn bigrams(text: &str) -> String {
         match class(run[0]) {
             Class::Han if run.len() == 1 => words.push(run[0].to_string()),
             Class::Han => words.extend(run.windows(2).map(|pair| pair.iter().collect::<String>())),
-            Class::Word => words.push(run.iter().flat_map(|char| char.to_lowercase()).collect()),
+            Class::Word => words.push(run.iter().map(|char| lower(*char)).collect()),
             Class::Gap => {}
         }
     }
@@ -102,16 +99,34 @@ enum Class {
     Gap,
 }
 
+/// Unicode's blocks instead of its tables: signs and spaces part words, all else is part of them.
 fn class(char: char) -> Class {
     match char {
         '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' => Class::Han,
-        _ if char.is_alphanumeric() || char == '#' => Class::Word,
-        _ => Class::Gap,
+        '0'..='9' | 'A'..='Z' | 'a'..='z' | '#' => Class::Word,
+        '\u{3005}'..='\u{3007}' => Class::Word,
+        '\0'..='\u{bf}' | '×' | '÷' => Class::Gap,
+        '\u{2000}'..='\u{206f}' | '\u{2190}'..='\u{2bff}' | '\u{3000}'..='\u{303f}' | '・' => Class::Gap,
+        '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe6f}' | '\u{ff5f}'..='\u{ff65}' => Class::Gap,
+        '\u{1f000}'..='\u{1faff}' => Class::Gap,
+        _ => Class::Word,
     }
 }
 
 fn comparable(text: &str) -> Vec<char> {
-    text.chars().map(narrow).filter(|char| class(*char) != Class::Gap).flat_map(char::to_lowercase).collect()
+    text.chars().map(narrow).filter(|char| class(*char) != Class::Gap).map(lower).collect()
+}
+
+/// The small letter of a Latin, Greek or Cyrillic one. Unicode's whole table is 11 kB in the phone's core, for
+/// scripts in which no customer is written down.
+fn lower(char: char) -> char {
+    let distance = match char {
+        '×' => 0,
+        'A'..='Z' | 'À'..='Þ' | 'Α'..='Ω' | 'А'..='Я' => 32,
+        'Ѐ'..='Џ' => 80,
+        _ => 0,
+    };
+    char::from_u32(char as u32 + distance).unwrap_or(char)
 }
 
 /// Full-width letters and digits as plain ones.
@@ -201,9 +216,9 @@ fn steps(char: char, word: &[char]) -> u64 {
     if word[0] == char {
         steps |= 1 << 1;
     }
-    for reading in char.to_pinyin_multi().into_iter().flatten() {
+    for reading in readings::readings(char) {
         let mut taken = 0;
-        let mut letters = reading.plain().chars().peekable();
+        let mut letters = reading.chars().peekable();
         while let Some(letter) = letters.next() {
             if !word.get(taken).is_some_and(|typed| same(letter, *typed)) {
                 break;
@@ -313,5 +328,6 @@ mod tests {
     fn bigrams_make_two_character_names_findable() {
         assert_eq!(bigrams("盐田五金 46#液压油，ABC厂"), "盐田 田五 五金 46# 液压 压油 abc 厂");
         assert_eq!(normalised("Ａbc（深圳） 有限公司"), "abc深圳有限公司");
+        assert_eq!(normalised("É·Ω–Яº，46# 々×…"), "éωя46#々");
     }
 }

@@ -10,6 +10,7 @@ use crate::card::Lookup;
 use crate::id::{DocId, PersonId};
 use crate::ledger::CustomerRecord;
 use crate::limits::CLOCK_AHEAD_MS_MAX;
+use crate::order;
 use crate::time::{Quality, Recorded, StatedTime, UtcMillis};
 use crate::view::{FieldMap, SyncState, TimelineEntry};
 
@@ -48,7 +49,7 @@ pub fn sort(entries: &mut [TimelineEntry], record: Option<&CustomerRecord>) {
         Some(recorded) if recorded.quality != Quality::Suspect => recorded.at.min(record.registered_at),
         _ => record.registered_at,
     });
-    entries.sort_by_cached_key(|entry| {
+    order::sort_by_cached_key(entries, |entry| {
         let recorded = entry.recorded.map(|recorded| recorded.at);
         // A decision of the ledger stands before what was recorded at the same moment under it.
         let is_recorded = rank(&entry.kind) > RANK_LEDGER_MAX;

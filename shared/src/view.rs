@@ -1,9 +1,11 @@
 //! What screens and scripts read: plain values, serialised as JSON. Made by the client machine from
 //! documents and ledger events; carries no bytes and decides nothing.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::id::{DocId, PersonId, Seq};
+use crate::json::{Fields, FromJson};
 use crate::ledger::fold::CustomerStatus;
 use crate::ledger::people::{Access, Role};
 use crate::ledger::{Command, LateWork};
@@ -12,8 +14,9 @@ use crate::refusal::Refusal;
 use crate::time::{Recorded, StatedTime, UtcMillis};
 
 /// How far a record has come. Ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum SyncState {
     /// Typed; the phone's store has not confirmed it yet.
     Saving,
@@ -26,8 +29,9 @@ pub enum SyncState {
 }
 
 /// A question to the client machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Query {
     /// [`Answer::Status`]
     Status,
@@ -73,8 +77,30 @@ pub enum Query {
     Requests,
 }
 
+impl FromJson for Query {
+    fn from_json(json: Json) -> Option<Self> {
+        let mut json = Fields::of(json)?;
+        let query = match json.take::<String>("type")?.as_str() {
+            "status" => Query::Status,
+            "home" => Query::Home,
+            "customers" => Query::Customers { search: json.take("search")?, limit: json.take("limit")? },
+            "customer" => Query::Customer { id: json.take("id")? },
+            "timeline" => Query::Timeline { customer: json.take("customer")? },
+            "visit" => Query::Visit { id: json.take("id")? },
+            "newest" => Query::Newest { limit: json.take("limit")? },
+            "to_accept" => Query::ToAccept,
+            "late" => Query::Late,
+            "people" => Query::People,
+            "refused" => Query::Refused,
+            "requests" => Query::Requests,
+            _ => return None,
+        };
+        Some(query)
+    }
+}
+
 /// The answer to a [`Query`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", content = "value", rename_all = "snake_case")]
 pub enum Answer {
     /// Where the phone stands.
@@ -100,7 +126,8 @@ pub enum Answer {
 }
 
 /// The person of this phone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ProfileView {
     /// The person.
     pub person: PersonId,
@@ -113,8 +140,9 @@ pub struct ProfileView {
 }
 
 /// Where the connection stands. Decides nothing; shown small.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Link {
     /// No connection; will be dialled.
     Offline,
@@ -129,7 +157,8 @@ pub enum Link {
 }
 
 /// Where the phone stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct StatusView {
     /// The person; none before the first login.
     pub profile: Option<ProfileView>,
@@ -150,7 +179,8 @@ pub struct StatusView {
 }
 
 /// The first screen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct HomeView {
     /// Where the phone stands.
     pub status: StatusView,
@@ -171,7 +201,8 @@ pub struct HomeView {
 }
 
 /// A customer in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct CustomerRow {
     /// The card.
     pub id: DocId,
@@ -212,7 +243,8 @@ pub struct CustomerRow {
 }
 
 /// A value of one field with who wrote it and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ClashValue {
     /// The value as text.
     pub value: String,
@@ -225,7 +257,8 @@ pub struct ClashValue {
 }
 
 /// A field that two people wrote at once. Writing it again settles it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Clash {
     /// The field's path.
     pub field: String,
@@ -234,7 +267,8 @@ pub struct Clash {
 }
 
 /// A phone number or other way to reach somebody.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PhoneView {
     /// The record's id in the card.
     pub id: String,
@@ -256,16 +290,19 @@ pub struct PhoneView {
 pub type FieldMap = std::collections::BTreeMap<String, serde_json::Value>;
 
 /// One customer card.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct CustomerCard {
     /// What lists show.
     pub row: CustomerRow,
     /// The single-valued fields by key, as the schema names them; long texts as text.
+    #[cfg_attr(test, ts(type = "FieldMap"))]
     pub fields: FieldMap,
     /// Phones in order of adding; active ones first.
     pub phones: Vec<PhoneView>,
     /// Records by collection key (`contacts`, `equipment`, `consumption`, `competitors` …), each with its `id`
     /// and its fields, in order of adding.
+    #[cfg_attr(test, ts(type = "Record<string, FieldMap[]>"))]
     pub records: std::collections::BTreeMap<String, Vec<FieldMap>>,
     /// Fields that hold more than one value.
     pub clashes: Vec<Clash>,
@@ -284,7 +321,8 @@ pub struct CustomerCard {
 }
 
 /// A next action that is still to be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OpenAction {
     /// Its day.
     pub day: Option<StatedTime>,
@@ -293,7 +331,8 @@ pub struct OpenAction {
 }
 
 /// One owner of a customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct OwnerView {
     /// The owner.
     pub person: PersonId,
@@ -304,7 +343,8 @@ pub struct OwnerView {
 }
 
 /// One entry of a timeline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TimelineEntry {
     /// `visit`, `quote`, `sample`, `comment`, `contact`, `phone`, `level`, `owner`, `accepted`, `registered`, `late_edit`.
     pub kind: String,
@@ -341,11 +381,13 @@ pub struct TimelineEntry {
     /// `next_action_day`, `left`, `missing`, `photos` (their SHA-256). Quote: `product`, `spec`, `pack`,
     /// `price_fen`, `unit`, `valid_to`. Comment: `about`. Owner: `from`, `to`, `reason`. Flattened into the entry.
     #[serde(flatten)]
+    #[cfg_attr(test, ts(skip))]
     pub details: FieldMap,
 }
 
 /// One visit, for its form.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct VisitView {
     /// The visit.
     pub id: DocId,
@@ -358,8 +400,10 @@ pub struct VisitView {
     /// Whether this phone's person wrote it and so may edit it.
     pub mine: bool,
     /// The single-valued fields by key.
+    #[cfg_attr(test, ts(type = "FieldMap"))]
     pub fields: FieldMap,
     /// Records by collection key (`people_met`, `quotes`, `samples`, `next_actions`, `photos` …).
+    #[cfg_attr(test, ts(type = "Record<string, FieldMap[]>"))]
     pub records: std::collections::BTreeMap<String, Vec<FieldMap>>,
     /// Fields still missing (待补).
     pub missing: Vec<String>,
@@ -368,7 +412,8 @@ pub struct VisitView {
 }
 
 /// A person in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PersonView {
     /// The person.
     pub id: PersonId,
@@ -385,7 +430,8 @@ pub struct PersonView {
 }
 
 /// Late work of a former owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LateView {
     /// Its id.
     pub id: Seq,
@@ -402,7 +448,8 @@ pub struct LateView {
 }
 
 /// An edit that the server refused and that the person has not dealt with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RefusedView {
     /// Its number on this phone.
     pub edit_id: u64,
@@ -424,7 +471,8 @@ pub struct RefusedView {
 }
 
 /// A ledger request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RequestView {
     /// Its id.
     pub id: crate::id::RequestId,
@@ -439,7 +487,8 @@ pub struct RequestView {
 }
 
 /// A notice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct NoticeView {
     /// Its id, for dismissing.
     pub id: Seq,

@@ -1,5 +1,6 @@
 //! Tasks of this repository. `cargo xtask --help` lists them; CONTRIBUTING.md says when to use which.
 
+mod pack;
 mod process;
 mod pwa;
 mod tidy;
@@ -68,6 +69,8 @@ enum Task {
         #[arg(long)]
         debug: bool,
     },
+    /// Write the files that are made from the domain: TypeScript's types, the table of readings
+    Generate,
     /// Check the repository's own rules
     Tidy,
 }
@@ -103,6 +106,9 @@ fn perform() -> Result<()> {
             cargo(["run", "--release", "-p", "daybook-bench", "--"]).args(rest).go()
         }
         Task::Pwa { debug } => pwa::build(pwa::Profile::from_debug_flag(debug)),
+        Task::Generate => {
+            cargo(["test", "-p", "shared", "--lib", "generated::"]).env("DAYBOOK_GENERATE", "1").go()
+        }
         Task::Tidy => tidy::check(&root),
     }
 }

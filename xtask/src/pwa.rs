@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::pack;
 use crate::process::{self, Step, cargo};
 use crate::tools;
 
@@ -82,6 +83,9 @@ fn bind(profile: Profile) -> Result<()> {
         .remove_producers_section(true)
         .generate(BINDINGS)
         .context("wasm-bindgen")?;
+    if profile == Profile::Small {
+        fs::write(&bound, pack::order(&fs::read(&bound)?)?)?;
+    }
     fs::write(stamp, profile.cargo_name())?;
     Ok(())
 }

@@ -4,10 +4,12 @@
 #![allow(missing_docs, reason = "wasm-bindgen's macro generates undocumented items")]
 
 use js_sys::{Array, Object, Reflect, Uint8Array};
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 use shared::client::{Client, Disconnect, EditId, Output, Profile, WriteId};
+use shared::document::schema::{Schema, schemas};
 use shared::entropy::Entropy;
 use shared::id::Seq;
+use shared::json::{self, FromJson};
 use shared::refusal::{Refusal, Rule};
 use shared::time::{Now, UtcMillis};
 use wasm_bindgen::prelude::*;
@@ -39,31 +41,57 @@ impl Clock {
     }
 }
 
-fn refusal_json(refusal: &Refusal) -> Value {
-    json!({ "rule": refusal.rule, "about": refusal.about, "zh": refusal.rule.zh(), "en": refusal.rule.en() })
+/// `{"ok": …}` or `{"refusal": …}`.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome<T> {
+    Ok(T),
+    Refusal { rule: Rule, about: Option<String>, zh: &'static str, en: &'static str },
+}
+
+impl<T> From<Result<T, Refusal>> for Outcome<T> {
+    fn from(result: Result<T, Refusal>) -> Self {
+        match result {
+            Ok(value) => Outcome::Ok(value),
+            Err(Refusal { rule, about }) => Outcome::Refusal { rule, about, zh: rule.zh(), en: rule.en() },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Constants {
+    words: Words,
+    schemas: [&'static Schema; 3],
+}
+
+/// `{rule: {zh, en}}` for every rule.
+struct Words;
+
+#[derive(Serialize)]
+struct Wording {
+    zh: &'static str,
+    en: &'static str,
+}
+
+impl Serialize for Words {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Rule::ALL.iter().map(|rule| (rule, Wording { zh: rule.zh(), en: rule.en() })))
+    }
 }
 
 fn set(object: &Object, key: &str, value: &JsValue) {
     Reflect::set(object, &JsValue::from_str(key), value).expect("a plain object takes any key");
 }
 
-fn parse<T>(text: &str) -> Result<T, JsError>
-where
-    T: serde::de::DeserializeOwned,
-{
-    serde_json::from_str(text).map_err(|error| JsError::new(&error.to_string()))
+fn parse<T: FromJson>(text: &str) -> Result<T, JsError> {
+    Ok(json::parse(text)?)
 }
 
 /// What never changes while the app runs, as JSON: the words of every rule in both languages and what each
 /// kind of document may hold, `{words: {rule: {zh, en}}, schemas: […]}`.
 #[wasm_bindgen]
 pub fn constants() -> String {
-    let words = Rule::ALL.iter().filter_map(|rule| {
-        let name = serde_json::to_value(rule).ok()?.as_str()?.to_owned();
-        Some((name, json!({ "zh": rule.zh(), "en": rule.en() })))
-    });
-    json!({ "words": Value::Object(words.collect()), "schemas": shared::document::schema::schemas() })
-        .to_string()
+    json::write_text(&Constants { words: Words, schemas: schemas() })
 }
 
 #[wasm_bindgen]
@@ -102,11 +130,7 @@ impl Bridge {
     /// # Errors
     /// If the JSON is no edit.
     pub fn edit(&mut self, clock: &Clock, edit: &str) -> Result<String, JsError> {
-        let answer = match self.client.handle_edit(clock.now, parse(edit)?) {
-            Ok(id) => json!({ "ok": id }),
-            Err(refusal) => json!({ "refusal": refusal_json(&refusal) }),
-        };
-        Ok(answer.to_string())
+        Ok(json::write_text(&Outcome::from(self.client.handle_edit(clock.now, parse(edit)?))))
     }
 
     /// Takes a ledger command: `{"ok": id}` or `{"refusal": …}`.
@@ -114,11 +138,7 @@ impl Bridge {
     /// # Errors
     /// If the JSON is no command.
     pub fn command(&mut self, clock: &Clock, command: &str) -> Result<String, JsError> {
-        let answer = match self.client.handle_command(clock.now, parse(command)?) {
-            Ok(id) => json!({ "ok": id }),
-            Err(refusal) => json!({ "refusal": refusal_json(&refusal) }),
-        };
-        Ok(answer.to_string())
+        Ok(json::write_text(&Outcome::from(self.client.handle_command(clock.now, parse(command)?))))
     }
 
     /// Answers a query; both are JSON.
@@ -126,8 +146,7 @@ impl Bridge {
     /// # Errors
     /// If the JSON is no query.
     pub fn query(&mut self, clock: &Clock, query: &str) -> Result<String, JsError> {
-        let answer = self.client.query(clock.now, &parse(query)?);
-        serde_json::to_string(&answer).map_err(|error| JsError::new(&error.to_string()))
+        Ok(json::write_text(&self.client.query(clock.now, &parse(query)?)))
     }
 
     /// Forgets a refused edit that the person has dealt with.

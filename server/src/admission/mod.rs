@@ -11,7 +11,7 @@ pub use pool::{PoolCounts, PoolOptions, WorkerPool};
 pub use worker::{WORKER_COMMAND, serve, worker_main};
 
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
+use shared::cbor::{Decode, Encode};
 use shared::document::Kind;
 use shared::id::{ChangeHash, DocId, PersonId, Scope};
 use shared::ledger::event::FieldChange;

@@ -7,8 +7,8 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use minicbor::{Decode, Encode};
 use rlimit::{Resource, setrlimit};
+use shared::cbor::{Decode, Encode};
 use shared::limits::ADMISSION_MEMORY_BYTES_MAX;
 use shared::refusal::Refusal;
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use minicbor::{Decode, Encode};
+use shared::cbor::{Decode, Encode};
 use shared::document::Kind;
 use shared::id::{ActorId, DocId, PersonId, Scope, Seq};
 use shared::ledger::people::{Access, Principal};

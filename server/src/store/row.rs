@@ -1,7 +1,7 @@
 //! How values stand in columns: identifiers as their bytes, small enums as numbers, structures as CBOR.
 
-use minicbor::{Decode, Encode};
 use rusqlite::Row;
+use shared::cbor::{Decode, Encode};
 use shared::document::Kind;
 use shared::id::{ChangeHash, DocId, Scope, Seq};
 use shared::ledger::people::{Access, Role};

@@ -2,7 +2,7 @@
 //! the acknowledged document; refused and held ones stall their document until nothing of it is out, and
 //! then it is rebased; passing refusals are offered again later.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use minicbor::bytes::ByteVec;
 
@@ -13,6 +13,7 @@ use crate::document::{Document, Kind};
 use crate::id::{ChangeHash, DocId, Scope};
 use crate::protocol::{Ack, ItemResult};
 use crate::refusal::{Refusal, Rule};
+use crate::sorted::Map;
 use crate::time::{Now, UtcMillis};
 use crate::wire;
 
@@ -31,11 +32,11 @@ impl Client {
         if items.len() != ack.results.len() {
             return Err(Fault::Unreadable);
         }
-        let mut accepted: BTreeMap<DocId, Vec<(u64, ChangeHash)>> = BTreeMap::new();
+        let mut accepted: Map<DocId, Vec<(u64, ChangeHash)>> = Map::default();
         for (sent, result) in items.into_iter().zip(ack.results) {
             match (sent, result) {
                 (Sent::Change { out, doc, hash }, ItemResult::Accepted(_) | ItemResult::Known(_)) => {
-                    accepted.entry(doc).or_default().push((out, hash));
+                    accepted.or_default(doc).push((out, hash));
                 }
                 (Sent::Change { out, doc, hash }, result) => {
                     if self.is_present(out, hash) {
@@ -84,13 +85,14 @@ impl Client {
         if state.is_none() && is_paused && !stalls.contains_key(&doc) {
             return;
         }
-        let stall = stalls.entry(doc).or_default();
+        let stall = stalls.or_default(doc);
         let first = *stall.first.get_or_insert(out);
         stall.first = Some(first.min(out));
         match state {
-            Some(state) => {
-                stall.fates.entry(out).or_insert(state);
+            Some(state) if !stall.fates.contains_key(&out) => {
+                stall.fates.insert(out, state);
             }
+            Some(_) => {}
             None => stall.skipped = true,
         }
     }

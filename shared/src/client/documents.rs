@@ -1,8 +1,6 @@
 //! Documents as the person sees them, opened when somebody looks, and the list rows made of them. What is
 //! needed to open the phone without opening a document (CL-50).
 
-use std::collections::BTreeSet;
-
 use crate::client::Client;
 use crate::client::index::ListRow;
 use crate::client::outbox::change_bytes;
@@ -10,6 +8,7 @@ use crate::client::rows::{self, Key};
 use crate::document::Document;
 use crate::id::{DocId, Scope};
 use crate::projection::Projection;
+use crate::sorted::Set;
 
 impl Client {
     /// The document as the person sees it: acknowledged and unsent. None if the phone does not hold it.
@@ -75,8 +74,7 @@ impl Client {
         }
         let held = self.held.iter().map(|(doc, _)| doc);
         let unsent = self.outbox.iter().filter(|(_, row)| row.is_pending()).filter_map(|(_, row)| row.doc());
-        let missing: BTreeSet<DocId> =
-            held.chain(unsent).filter(|doc| self.index.get(*doc).is_none()).collect();
+        let missing: Set<DocId> = held.chain(unsent).filter(|doc| self.index.get(*doc).is_none()).collect();
         for doc in missing {
             self.refresh_list_row(doc);
         }

@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::client::views::Moment;
 use crate::document::{Document, Kind};
 use crate::id::{ActorId, DocId, PersonId};
+use crate::order;
 use crate::settings::Settings;
 use crate::time::{Now, StatedTime};
 use crate::timeline::{self, About, Source};
@@ -45,7 +46,7 @@ impl Client {
     fn last_visits(&mut self, customer: DocId) -> Vec<TimelineEntry> {
         let mut visits: Vec<(i64, DocId)> =
             self.index.visits(customer).map(|(doc, visit)| (-visit.at.begins().0, doc)).collect();
-        visits.sort_unstable();
+        order::sort(&mut visits);
         visits.truncate(LAST_VISITS);
         visits.into_iter().filter_map(|(_, doc)| self.fact_entry(doc, Moment::Present)).collect()
     }
@@ -78,11 +79,8 @@ impl Client {
             Some((-received, -at.0, doc))
         };
         let mut newest: Vec<_> = self.index.iter().filter_map(place).collect();
-        if newest.len() > limit && limit > 0 {
-            newest.select_nth_unstable(limit - 1);
-        }
+        order::sort(&mut newest);
         newest.truncate(limit);
-        newest.sort_unstable();
         newest.into_iter().filter_map(|(_, _, doc)| self.fact_entry(doc, Moment::Present)).collect()
     }
 

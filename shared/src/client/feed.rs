@@ -13,6 +13,7 @@ use crate::document::{Document, Kind};
 use crate::id::{ActorId, ChangeHash, DocId, IncarnationId, Scope};
 use crate::ledger::LedgerEvent;
 use crate::ledger::people::Access;
+use crate::order;
 use crate::protocol::{ClientFrame, Item, Page};
 use crate::refusal::Rule;
 use crate::time::{Now, UtcMillis};
@@ -383,7 +384,7 @@ impl Client {
                 lost.push((row.kind != Kind::Customer, row.received, doc));
             }
         }
-        lost.sort_unstable();
+        order::sort(&mut lost);
         for (_, _, doc) in lost {
             self.reoffer_missing(now, doc, None);
             self.held.remove(doc);

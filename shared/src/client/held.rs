@@ -2,12 +2,13 @@
 //! acknowledged form plus what is unsent. Keeps the digest of every scope in step with the acknowledged
 //! heads. Knows nothing of frames, permissions or screens.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::client::rows::DocRow;
 use crate::document::{Document, digest};
 use crate::id::{DocId, Scope};
 use crate::protocol::Digest;
+use crate::sorted::Set;
 
 /// Open documents at a time. An open document takes about 14 kB in a browser and linear memory never
 /// shrinks (28 MB for 2,000): 64 are 1 MB, and a person looks at one customer at a time.
@@ -21,7 +22,7 @@ struct Open {
 #[derive(Default)]
 pub(super) struct Held {
     rows: HashMap<DocId, DocRow>,
-    scopes: HashMap<Scope, BTreeSet<DocId>>,
+    scopes: HashMap<Scope, Set<DocId>>,
     digests: HashMap<Scope, u64>,
     open: HashMap<DocId, Open>,
     clock: u64,

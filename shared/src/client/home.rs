@@ -4,7 +4,9 @@ use crate::client::Client;
 use crate::client::entries::by_last_visit;
 use crate::client::views::Moment;
 use crate::id::DocId;
+use crate::json;
 use crate::ledger::{CustomerStatus, LateState};
+use crate::order;
 use crate::time::Now;
 use crate::view::{HomeView, TimelineEntry};
 
@@ -44,11 +46,8 @@ impl Client {
             }
         }
         let first = |mut list: Vec<(i64, DocId)>| {
-            if list.len() > CUSTOMERS_MAX {
-                list.select_nth_unstable(CUSTOMERS_MAX);
-                list.truncate(CUSTOMERS_MAX);
-            }
-            list.sort_unstable();
+            order::sort(&mut list);
+            list.truncate(CUSTOMERS_MAX);
             list.into_iter().filter_map(|(_, customer)| self.customer_row(customer, moment)).collect()
         };
         HomeView {
@@ -75,7 +74,7 @@ impl Client {
                 (visit.author == me && visit.at.day() == day).then_some((-visit.at.begins().0, doc))
             })
             .collect();
-        visits.sort_unstable();
+        order::sort(&mut visits);
         visits.truncate(TODAY_MAX);
         visits.into_iter().filter_map(|(_, doc)| self.fact_entry(doc, moment)).collect()
     }
@@ -83,11 +82,11 @@ impl Client {
     /// The stored form of the first screen.
     pub(super) fn stored_home(&mut self) -> Vec<u8> {
         let home = self.home(self.now, Moment::Stored);
-        serde_json::to_vec(&home).expect("a view holds only texts and numbers")
+        json::write(&home)
     }
 
     /// The stored form of the status line.
     pub(super) fn stored_status(&mut self) -> Vec<u8> {
-        serde_json::to_vec(&self.status(Moment::Stored)).expect("a view holds only texts and numbers")
+        json::write(&self.status(Moment::Stored))
     }
 }

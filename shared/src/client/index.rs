@@ -1,14 +1,15 @@
 //! What lists need of every document, in memory: projections by document, and a summary by customer. A
 //! projection is also kept as a row, so that opening the phone loads no document (CL-50).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use minicbor::{Decode, Encode};
-
+use crate::cbor::{Decode, Encode};
 use crate::document::Kind;
 use crate::id::{DocId, PersonId, Scope};
+use crate::order;
 use crate::projection::{CustomerProjection, NextAction, Projection, VisitProjection};
 use crate::search::SearchKey;
+use crate::sorted::Set;
 use crate::time::StatedTime;
 use crate::timeline::Source;
 use crate::view::{OpenAction, TimelineEntry};
@@ -54,8 +55,8 @@ pub(super) struct Summary {
 #[derive(Default)]
 pub(super) struct Index {
     rows: HashMap<DocId, ListRow>,
-    scopes: HashMap<Scope, BTreeSet<DocId>>,
-    customers: BTreeSet<DocId>,
+    scopes: HashMap<Scope, Set<DocId>>,
+    customers: Set<DocId>,
     summaries: HashMap<DocId, Summary>,
     search_keys: HashMap<DocId, SearchKey>,
     stale: HashSet<DocId>,
@@ -241,7 +242,7 @@ fn summarise<'a>(visits: impl Iterator<Item = &'a VisitProjection>) -> Summary {
         let open = visit.next_actions.iter().filter(|action| !is_done(action));
         open_actions.extend(open.map(|action| OpenAction { day: action.day, text: action.text.clone() }));
     }
-    open_actions.sort_by_key(|action| action.day.map_or(i64::MAX, |day| day.begins().0));
+    order::sort_by_key(&mut open_actions, |action| action.day.map_or(i64::MAX, |day| day.begins().0));
     let next_action = open_actions.first().and_then(|action| Some((action.day?, action.text.clone())));
     let last_visit = visits.iter().map(|visit| visit.at).max_by_key(|at| at.begins());
     Summary { last_visit, next_action, open_actions }

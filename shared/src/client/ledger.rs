@@ -1,13 +1,15 @@
 //! What the phone knows of the ledger: the scopes it was granted, their events, and what the events fold
 //! into, by the same fold as the server's. Knows nothing of documents.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::client::rows::ScopeRow;
 use crate::id::{ActorId, DocId, PersonId, Scope, Seq, TeamId};
 use crate::ledger::event::NoticeKind;
 use crate::ledger::people::Access;
 use crate::ledger::{CustomerRecord, EventKind, LedgerEvent, Person, Team};
+use crate::order;
+use crate::sorted::Map;
 use crate::time::UtcMillis;
 
 /// Something that the server told this phone's person.
@@ -31,9 +33,9 @@ pub(super) struct ScopeState {
 #[derive(Default)]
 pub(super) struct Ledger {
     scopes: HashMap<Scope, ScopeState>,
-    people: BTreeMap<PersonId, Person>,
+    people: Map<PersonId, Person>,
     teams: HashMap<TeamId, Team>,
-    notices: BTreeMap<Seq, Notice>,
+    notices: Map<Seq, Notice>,
     actors: HashMap<ActorId, PersonId>,
 }
 
@@ -205,7 +207,7 @@ impl Ledger {
     /// The actors and their persons, sorted.
     pub(super) fn actors(&self) -> Vec<(ActorId, PersonId)> {
         let mut actors: Vec<_> = self.actors.iter().map(|(actor, person)| (*actor, *person)).collect();
-        actors.sort_unstable();
+        order::sort(&mut actors);
         actors
     }
 

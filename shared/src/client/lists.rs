@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::client::entries::by_last_visit;
 use crate::client::views::Moment;
 use crate::id::DocId;
+use crate::order;
 use crate::search::{Needle, SearchKey};
 use crate::view::CustomerRow;
 
@@ -40,11 +41,8 @@ impl Client {
         mut found: Vec<(std::cmp::Reverse<u32>, i64, DocId)>,
         limit: usize,
     ) -> Vec<CustomerRow> {
-        if found.len() > limit && limit > 0 {
-            found.select_nth_unstable(limit - 1);
-        }
+        order::sort(&mut found);
         found.truncate(limit);
-        found.sort_unstable();
         found
             .into_iter()
             .filter_map(|(_, _, customer)| self.customer_row(customer, Moment::Present))

@@ -36,10 +36,9 @@ mod storing;
 mod views;
 mod words;
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
-use minicbor::{Decode, Encode};
-
+use crate::cbor::{Decode, Encode};
 use crate::client::clock::Clock;
 pub use crate::client::handover::Handover;
 use crate::client::held::Held;
@@ -52,9 +51,11 @@ use crate::client::storing::Storing;
 use crate::edit::Edit;
 use crate::entropy::Entropy;
 use crate::id::{DeviceId, DocId, PersonId, RequestId, Scope, Seq};
+use crate::json::{Fields, FromJson};
 use crate::ledger::{Command, Person, Team};
 use crate::protocol::Cursor;
 use crate::refusal::Refusal;
+use crate::sorted::Set;
 use crate::time::Now;
 use crate::view::{Answer, Link, Query};
 
@@ -62,7 +63,7 @@ use crate::view::{Answer, Link, Query};
 mod tests;
 
 /// Who uses this phone, as the server said at login.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, Encode, Decode)]
 pub struct Profile {
     /// The person.
     #[n(0)]
@@ -76,6 +77,18 @@ pub struct Profile {
     /// The server's address, as the driver understands it.
     #[n(3)]
     pub server: String,
+}
+
+impl FromJson for Profile {
+    fn from_json(json: serde_json::Value) -> Option<Self> {
+        let mut json = Fields::of(json)?;
+        Some(Profile {
+            person: json.take("person")?,
+            team: json.take("team")?,
+            device: json.take("device")?,
+            server: json.take("server")?,
+        })
+    }
 }
 
 /// One row of the phone's flat key-value store: a short ASCII key and bytes.
@@ -196,13 +209,13 @@ pub struct Client {
     /// waits for the exchange to be complete sees them.
     echo: Echo,
     /// Scopes announced anew whose stale documents go when the feed was read to its end.
-    sweep: BTreeSet<Scope>,
+    sweep: Set<Scope>,
     /// Documents that did not fit, to be dropped and fetched again.
-    broken: BTreeSet<DocId>,
+    broken: Set<DocId>,
     /// Documents that did not fit once in this run.
     unloadable: HashSet<DocId>,
     /// Documents whose unsent changes do not fit their acknowledged form: rebased at the end of the input.
-    unfit: BTreeSet<DocId>,
+    unfit: Set<DocId>,
     /// `view/home` and `view/status` as last given to the store.
     first_screen: [Option<Vec<u8>>; 2],
     faults: u64,
@@ -241,10 +254,10 @@ impl Client {
             pull: None,
             caught_up: false,
             echo: Echo::None,
-            sweep: BTreeSet::new(),
-            broken: BTreeSet::new(),
+            sweep: Set::default(),
+            broken: Set::default(),
             unloadable: HashSet::new(),
-            unfit: BTreeSet::new(),
+            unfit: Set::default(),
             first_screen: [None, None],
             faults: 0,
             mismatches: 0,

@@ -1,7 +1,7 @@
 //! Unsent work in order, and what of it travels at this moment. Chooses what goes into the next push and
 //! notes what the server answered; what an answer means for a document is decided in `answers` and `rebase`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::client::rows::{Key, OutRow, OutState, OwnChange, Work};
 use crate::client::storing::Storing;
@@ -9,6 +9,7 @@ use crate::entropy::Entropy;
 use crate::id::{ChangeHash, DocId, RequestId, Scope};
 use crate::limits::{BATCH_ITEMS_MAX, FRAME_BYTES_MAX, PUSHES_IN_FLIGHT_MAX};
 use crate::protocol::PushItem;
+use crate::sorted::{Map, Set};
 
 /// Bytes of items in one push: a frame less what the frame itself and the counters need.
 const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX - 4 * 1024;
@@ -55,7 +56,7 @@ struct Pause {
 #[derive(Debug, Default)]
 pub(super) struct Stall {
     /// Rows refused or held, with what was said first.
-    pub(super) fates: BTreeMap<u64, OutState>,
+    pub(super) fates: Map<u64, OutState>,
     /// A change was not judged.
     pub(super) skipped: bool,
     /// Where the first skipped or refused row stands.
@@ -71,13 +72,13 @@ struct Batch {
 #[derive(Default)]
 pub(super) struct Outbox {
     rows: BTreeMap<u64, OutRow>,
-    by_doc: HashMap<DocId, BTreeSet<u64>>,
-    by_scope: HashMap<Scope, BTreeSet<u64>>,
-    batches: BTreeMap<u64, Batch>,
+    by_doc: HashMap<DocId, Set<u64>>,
+    by_scope: HashMap<Scope, Set<u64>>,
+    batches: Map<u64, Batch>,
     next_batch: u64,
     in_flight: HashSet<Sent>,
-    pub(super) stalls: BTreeMap<DocId, Stall>,
-    pauses: BTreeMap<Lane, Pause>,
+    pub(super) stalls: Map<DocId, Stall>,
+    pauses: Map<Lane, Pause>,
 }
 
 impl Outbox {
@@ -364,7 +365,7 @@ fn item_of(row: &OutRow, token: &Sent) -> Option<PushItem> {
     }
 }
 
-fn forget<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<u64>>, key: K, number: u64) {
+fn forget<K: std::hash::Hash + Eq>(index: &mut HashMap<K, Set<u64>>, key: K, number: u64) {
     if let Some(numbers) = index.get_mut(&key) {
         numbers.remove(&number);
         if numbers.is_empty() {

@@ -2,8 +2,6 @@
 //! (CL-12, design §1.7). A refused change orphans what was built on it; the edits are kept in words so
 //! that only the bytes are lost. Knows nothing of frames.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::client::Client;
 use crate::client::outbox::change_bytes;
 use crate::client::rows::{EditWork, Key, OutState, Work};
@@ -11,6 +9,7 @@ use crate::document::{Document, Writer};
 use crate::edit::{Edit, Patch, Value};
 use crate::id::DocId;
 use crate::refusal::{Refusal, Rule};
+use crate::sorted::{Map, Set};
 
 /// How often an edit is made again because of the numbering of its changes before the refusal is shown.
 /// Twice covers a cloned phone and a restore at once; more is a bug that must not loop.
@@ -25,10 +24,10 @@ impl Client {
                 // Its ground is being fetched again. The server will say the same when it is offered then.
                 continue;
             }
-            let mut fates: BTreeMap<u64, OutState> = BTreeMap::new();
+            let mut fates: Map<u64, OutState> = Map::default();
             // Of these the bytes are given up; those that may pass as words are not refused by that.
-            let mut offered = BTreeSet::new();
-            let mut passing = BTreeSet::new();
+            let mut offered = Set::default();
+            let mut passing = Set::default();
             for (out, state) in stall.fates {
                 let is_reoffer = self.is_reoffer(out);
                 match &state {
@@ -76,7 +75,7 @@ impl Client {
 
     /// Gives rows their fates and makes the document's other unsent edits again on the acknowledged form.
     /// One write holds all of it; if we die before it, the server will say the same again.
-    pub(super) fn rebase(&mut self, doc: DocId, fates: BTreeMap<u64, OutState>) {
+    pub(super) fn rebase(&mut self, doc: DocId, fates: Map<u64, OutState>) {
         let unfit = self.unfit_reoffers(doc);
         let fates = self.put_in_words(doc, &unfit, &unfit, fates);
         for (out, state) in fates {
@@ -123,7 +122,7 @@ impl Client {
     }
 
     /// Work offered again that does not fit the acknowledged form: a copy of this phone has used its numbers.
-    fn unfit_reoffers(&self, doc: DocId) -> BTreeSet<u64> {
+    fn unfit_reoffers(&self, doc: DocId) -> Set<u64> {
         let held = || self.held.get(doc).and_then(|row| Document::load(&row.saved).ok());
         let fits = |out: &u64| {
             let chunks = self.outbox.get(*out).map(change_bytes).unwrap_or_default();

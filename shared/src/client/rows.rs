@@ -12,14 +12,16 @@
 //! | `view/home`, `view/status` | JSON for the first screen before the machine is loaded |
 
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
 
+use crate::cbor::{Decode, Encode};
 use crate::client::{OpenFailure, Profile};
 use crate::document::{Kind, Told};
 use crate::edit::Edit;
 use crate::id::{ActorId, ChangeHash, DocId, IncarnationId, PersonId, RequestId, Scope, Seq};
+use crate::json;
 use crate::ledger::people::Access;
 use crate::ledger::{Command, LedgerEvent};
+use crate::order;
 use crate::protocol::Cursor;
 use crate::refusal::Refusal;
 use crate::time::{Recorded, UtcMillis};
@@ -322,23 +324,19 @@ struct ToldBytes {
 
 impl ToldBytes {
     fn of(told: Told) -> ToldBytes {
-        ToldBytes { changes: told.changes, at: told.at, edit: edit_bytes(&told.edit) }
+        ToldBytes { changes: told.changes, at: told.at, edit: json::write_text(&told.edit) }
     }
 
     fn told(self) -> Option<Told> {
-        Some(Told { changes: self.changes, at: self.at, edit: serde_json::from_str(&self.edit).ok()? })
+        Some(Told { changes: self.changes, at: self.at, edit: json::parse(&self.edit).ok()? })
     }
-}
-
-fn edit_bytes(edit: &Edit) -> String {
-    serde_json::to_string(edit).expect("an edit holds only texts and numbers")
 }
 
 impl OutRow {
     pub(super) fn encode(&self) -> Vec<u8> {
         let work = match self.work.clone() {
             Work::Edit(EditWork { edit, doc, kind, scope, changes, begun, rebases }) => {
-                let edit = edit_bytes(&edit);
+                let edit = json::write_text(&edit);
                 WorkBytes::Edit { edit, doc, kind, scope, changes, begun, rebases }
             }
             Work::Reoffer { doc, kind, scope, received, changes, words } => {
@@ -355,7 +353,7 @@ impl OutRow {
         let OutBytes { recorded, state, customer_name, work } = decode(bytes)?;
         let work = match work {
             WorkBytes::Edit { edit, doc, kind, scope, changes, begun, rebases } => {
-                let edit = serde_json::from_str(&edit).ok()?;
+                let edit = json::parse(&edit).ok()?;
                 Work::Edit(EditWork { edit, doc, kind, scope, changes, begun, rebases })
             }
             WorkBytes::Reoffer { doc, kind, scope, received, changes, words } => {
@@ -436,7 +434,7 @@ pub(super) fn load(rows: Vec<(String, Vec<u8>)>) -> Result<Loaded, OpenFailure> 
     if loaded.meta.is_none() && !loaded.out.is_empty() {
         return Err(OpenFailure::Damaged("meta".to_owned()));
     }
-    loaded.out.sort_by_key(|(number, _)| *number);
+    order::sort_by_key(&mut loaded.out, |(number, _)| *number);
     Ok(loaded)
 }
 

@@ -9,6 +9,7 @@ use crate::client::{Client, Disconnect, Echo, Fault, Output};
 use crate::document::SCHEMA_VERSION;
 use crate::id::Scope;
 use crate::limits;
+use crate::order;
 use crate::protocol::{
     ClientFrame, Digest, Goodbye, Hello, PROTOCOL_VERSION, PendingCounts, Push, ServerFrame, Welcome,
     decode_server_frame, encode,
@@ -253,7 +254,7 @@ impl Client {
             .map(|(scope, _)| scope)
             .chain(self.held.scopes().filter(|scope| self.ledger.scope(*scope).is_none()))
             .collect();
-        scopes.sort_unstable();
+        order::sort(&mut scopes);
         scopes
     }
 

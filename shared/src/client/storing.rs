@@ -3,11 +3,10 @@
 //! state of the moment between two inputs, so every row in it agrees with every other.
 //! Knows keys; never looks into a row.
 
-use std::collections::BTreeSet;
-
 use crate::client::WriteId;
 use crate::client::rows::Key;
 use crate::entropy::Entropy;
+use crate::sorted::Set;
 
 /// First pause before a failed write is tried again, and the largest. A full disk is emptied by a person,
 /// which takes minutes; a lost database connection is back at once.
@@ -18,9 +17,9 @@ const RETRY_MS_MAX: u64 = 15_000;
 #[derive(Debug, Default)]
 pub(super) struct Storing {
     /// Changed since the last write was made.
-    dirty: BTreeSet<Key>,
+    dirty: Set<Key>,
     /// The write that is out, and its keys.
-    out: Option<(WriteId, BTreeSet<Key>)>,
+    out: Option<(WriteId, Set<Key>)>,
     next: u64,
     /// Failures in a row.
     failures: u32,

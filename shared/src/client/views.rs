@@ -7,6 +7,7 @@ use crate::edit::Edit;
 use crate::id::{DocId, PersonId, Scope};
 use crate::ledger::event::NoticeKind;
 use crate::ledger::{CustomerStatus, LateState, LateWork, Role};
+use crate::order;
 use crate::refusal::{Refusal, Rule};
 use crate::time::{Now, UtcMillis};
 use crate::view::{
@@ -144,7 +145,7 @@ impl Client {
                 (record.status == CustomerStatus::Pending).then_some((record.registered_at, customer))
             })
             .collect();
-        waiting.sort_unstable();
+        order::sort(&mut waiting);
         waiting.into_iter().filter_map(|(_, customer)| self.customer_row(customer, Moment::Present)).collect()
     }
 
@@ -154,7 +155,7 @@ impl Client {
             let Some(record) = &state.record else { continue };
             late.extend(self.late_of(record.customer));
         }
-        late.sort_by_key(|view| std::cmp::Reverse(view.id));
+        order::sort_by_key(&mut late, |view| std::cmp::Reverse(view.id));
         late
     }
 
@@ -200,7 +201,7 @@ impl Client {
             customers: owned.get(&person.id).copied().unwrap_or(0),
         };
         let mut people: Vec<_> = self.ledger.people().map(view).collect();
-        people.sort_by(|one, other| (one.role, &one.name).cmp(&(other.role, &other.name)));
+        order::sort_by(&mut people, |one, other| (one.role, &one.name).cmp(&(other.role, &other.name)));
         people
     }
 

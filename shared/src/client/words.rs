@@ -2,14 +2,13 @@
 //! edits, which can be made again on other ground or shown to their author; and what was refused because
 //! the server does not know the customer is offered again when it does.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::client::Client;
 use crate::client::outbox::Lane;
 use crate::client::rows::{EditWork, Key, OutRow, OutState, Work};
 use crate::document::Told;
 use crate::id::{ChangeHash, DocId, Scope};
 use crate::refusal::Rule;
+use crate::sorted::{Map, Set};
 use crate::time::Recorded;
 
 impl Client {
@@ -19,14 +18,14 @@ impl Client {
     pub(super) fn put_in_words(
         &mut self,
         doc: DocId,
-        offered: &BTreeSet<u64>,
-        passing: &BTreeSet<u64>,
-        mut fates: BTreeMap<u64, OutState>,
-    ) -> BTreeMap<u64, OutState> {
+        offered: &Set<u64>,
+        passing: &Set<u64>,
+        mut fates: Map<u64, OutState>,
+    ) -> Map<u64, OutState> {
         if offered.is_empty() {
             return fates;
         }
-        let mut renumbered = BTreeMap::new();
+        let mut renumbered = Map::default();
         for out in self.outbox.pending_of(doc) {
             let Some(row) = self.take_out(out) else { continue };
             let mut fate = fates.remove(&out);

@@ -15,11 +15,12 @@ mod writing;
 use std::collections::HashSet;
 
 use automerge::{AutoCommit, Change, LoadOptions, ReadDoc, TextEncoding};
-use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cbor::{Decode, Encode};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId};
+use crate::order;
 use crate::time::{Recorded, UtcMillis};
 
 pub use checking::Baseline;
@@ -81,7 +82,7 @@ pub struct Digest(#[n(0)] pub u64);
 /// The digest of one document at these heads, in whatever order they come.
 pub fn digest(doc: DocId, heads: &[ChangeHash]) -> Digest {
     let mut heads = heads.to_vec();
-    heads.sort_unstable();
+    order::sort(&mut heads);
     let mut hasher = Sha256::new();
     hasher.update(doc.as_bytes());
     for head in &heads {
@@ -191,7 +192,7 @@ impl Document {
     /// The changes that no other change builds on, sorted.
     pub fn heads(&mut self) -> Vec<ChangeHash> {
         let mut heads: Vec<_> = self.inner.get_heads().into_iter().map(|hash| ChangeHash(hash.0)).collect();
-        heads.sort_unstable();
+        order::sort(&mut heads);
         heads
     }
 

@@ -8,6 +8,7 @@ use automerge::{ObjId, ObjType, ReadDoc, ScalarValue, Value as AutomergeValue};
 use crate::document::schema::{self, Content, Field, Place, Records, Scalar, schema};
 use crate::document::{ChangeInfo, Document, Kind};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId};
+use crate::order;
 use crate::time::{Quality, Recorded, UtcMillis};
 
 /// A value with its origin.
@@ -197,13 +198,11 @@ impl Document {
             }
         }
         let by_key_first = |mut values: Vec<(usize, Scalar)>| {
-            values.sort_by_key(|(former, _)| *former);
+            order::sort_by_key(&mut values, |(former, _)| *former);
             values.into_iter().map(|(_, value)| value).collect::<Vec<_>>()
         };
-        all.into_iter()
-            .map(|(path, values)| (path, by_key_first(values)))
-            .filter(|(_, all)| !all.is_empty())
-            .collect()
+        let all = all.into_iter().map(|(path, values)| (path, by_key_first(values)));
+        order::map(all.filter(|(_, values)| !values.is_empty()))
     }
 
     fn collect(&self, slot: &mut Vec<(usize, Scalar)>, field: &Field, key: &str, values: Vec<Standing>) {
@@ -250,12 +249,13 @@ impl Document {
                     }
                 }
             }
-            let fields = shown.into_iter().map(|(key, (_, scalar))| (key, scalar)).collect();
+            let fields = order::map(shown.into_iter().map(|(key, (_, scalar))| (key, scalar)));
             let order = objects.iter().map(op_order).min().unwrap_or_default();
             entries.push((RecordEntry { id, fields, change: None, actor: None, at: None, order }, objects));
         }
-        entries
-            .sort_by(|(one, _), (other, _)| one.order.cmp(&other.order).then_with(|| one.id.cmp(&other.id)));
+        order::sort_by(&mut entries, |(one, _), (other, _)| {
+            one.order.cmp(&other.order).then_with(|| one.id.cmp(&other.id))
+        });
         entries
     }
 
@@ -378,7 +378,7 @@ impl Document {
     pub(super) fn record_ids(&self, records: &Records) -> Vec<String> {
         let maps = self.maps(&automerge::ROOT, records.key);
         let mut ids: Vec<String> = maps.iter().flat_map(|map| self.inner.keys(map)).collect();
-        ids.sort_unstable();
+        order::sort(&mut ids);
         ids.dedup();
         ids
     }

@@ -1,9 +1,11 @@
 //! Ledger commands and the decision about each: what is asked, by whom, against the ledger as it stands.
 
-use minicbor::{Decode, Encode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value as Json;
 
+use crate::cbor::{Decode, Encode};
 use crate::id::{DocId, PersonId, Seq};
+use crate::json::{Fields, FromJson};
 use crate::ledger::code::CodePattern;
 use crate::ledger::event::{EventKind, LateKind, LateState};
 use crate::ledger::fold::{CustomerRecord, CustomerStatus};
@@ -11,8 +13,9 @@ use crate::ledger::people::{Person, Role};
 use crate::refusal::{Refusal, Rule};
 
 /// What a person asks of the ledger. Offline it waits as a request, shown as 申请中.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Encode, Decode)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Command {
     /// Accept a customer and give it a code (R2, R3).
     #[n(0)]
@@ -47,6 +50,27 @@ pub enum Command {
         #[n(2)]
         apply: bool,
     },
+}
+
+impl FromJson for Command {
+    fn from_json(json: Json) -> Option<Self> {
+        let mut json = Fields::of(json)?;
+        let command = match json.take::<String>("type")?.as_str() {
+            "accept" => Command::Accept { customer: json.take("customer")? },
+            "transfer" => Command::Transfer {
+                customer: json.take("customer")?,
+                to: json.take("to")?,
+                reason: json.take("reason")?,
+            },
+            "settle_late" => Command::SettleLate {
+                customer: json.take("customer")?,
+                late: json.take("late")?,
+                apply: json.take("apply")?,
+            },
+            _ => return None,
+        };
+        Some(command)
+    }
 }
 
 impl Command {

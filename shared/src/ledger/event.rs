@@ -1,8 +1,8 @@
 //! What the ledger remembers. Append-only; undo is another event.
 
-use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::cbor::{Decode, Encode};
 use crate::id::{DeviceId, DocId, PersonId, RequestId, Scope, Seq};
 use crate::ledger::people::{Person, Team};
 use crate::refusal::Rule;
@@ -162,6 +162,7 @@ impl EventKind {
 /// What a notice tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum NoticeKind {
     /// The customer was transferred away from the reader.
     #[n(0)]
@@ -201,6 +202,7 @@ pub enum NoticeKind {
 
 /// Work of a former owner that reached the server after the transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct LateWork {
     /// The customer.
     #[n(0)]
@@ -228,6 +230,7 @@ pub struct LateWork {
 /// The four kinds of unsent work (S2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum LateKind {
     /// A fact recorded before the transfer: accepted, credited to its author, marked 移交前.
     #[n(0)]
@@ -253,6 +256,7 @@ pub enum LateKind {
 
 /// One field that an edit would change, as texts for a person to judge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct FieldChange {
     /// The field's path in the document, such as `address` or `phones/3f…/number`.
     #[n(0)]
@@ -269,6 +273,7 @@ pub struct FieldChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum LateState {
     /// Merged at once (facts).
     #[n(0)]

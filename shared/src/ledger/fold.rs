@@ -1,8 +1,8 @@
 //! The fold: a customer's ledger record is a function of its events, on the server and on phones.
 
-use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::cbor::{Decode, Encode};
 use crate::id::{DocId, PersonId, Seq};
 use crate::ledger::event::{EventKind, LateState, LateWork, LedgerEvent};
 use crate::time::{Recorded, UtcMillis};
@@ -11,6 +11,7 @@ use crate::time::{Recorded, UtcMillis};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum CustomerStatus {
     /// 待核: awaits the assistant.
     #[n(0)]

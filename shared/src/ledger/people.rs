@@ -1,9 +1,11 @@
 //! People, roles and teams, as everybody in the organisation may see them.
 
-use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
+use crate::cbor::{Decode, Encode};
 use crate::id::{PersonId, Scope, TeamId};
+use crate::json::{Fields, FromJson};
 
 /// What a person does in the organisation.
 #[derive(
@@ -11,6 +13,7 @@ use crate::id::{PersonId, Scope, TeamId};
 )]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Role {
     /// 业务员
     #[n(0)]
@@ -69,6 +72,39 @@ pub struct Team {
     pub name: String,
 }
 
+impl FromJson for Role {
+    fn from_json(json: Json) -> Option<Self> {
+        let role = match json.as_str()? {
+            "rep" => Role::Rep,
+            "assistant" => Role::Assistant,
+            "manager" => Role::Manager,
+            "admin" => Role::Admin,
+            _ => return None,
+        };
+        Some(role)
+    }
+}
+
+impl FromJson for Person {
+    fn from_json(json: Json) -> Option<Self> {
+        let mut json = Fields::of(json)?;
+        Some(Person {
+            id: json.take("id")?,
+            name: json.take("name")?,
+            role: json.take("role")?,
+            team: json.take("team")?,
+            active: json.take("active")?,
+        })
+    }
+}
+
+impl FromJson for Team {
+    fn from_json(json: Json) -> Option<Self> {
+        let mut json = Fields::of(json)?;
+        Some(Team { id: json.take("id")?, name: json.take("name")? })
+    }
+}
+
 /// Whom a grant names. A person acts as several principals at once; see [`Person::principals`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", content = "id", rename_all = "snake_case")]
@@ -91,6 +127,7 @@ pub enum Principal {
 )]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Access {
     /// May read.
     #[n(0)]

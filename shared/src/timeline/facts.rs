@@ -6,6 +6,7 @@ use crate::card::{self, Lookup};
 use crate::document::{Document, RecordEntry};
 use crate::id::PersonId;
 use crate::ledger::event::LateKind;
+use crate::order;
 use crate::projection::{missing_in_visit, recorded_as_stated, took_place};
 use crate::time::StatedTime;
 use crate::timeline::{About, Frame, Source, time_marks};
@@ -21,7 +22,7 @@ pub fn visit_entries(
     let Some(visit) = visit_entry(document, source, about, lookup) else { return Vec::new() };
     let mut entries = vec![visit];
     let mut quotes = document.records("quotes");
-    quotes.sort_by_key(|quote| quote.int("position").unwrap_or(i64::MAX));
+    order::sort_by_key(&mut quotes, |quote| quote.int("position").unwrap_or(i64::MAX));
     for quote in &quotes {
         let details = ["product", "spec", "pack", "price_fen", "unit", "valid_to"];
         entries.push(part(&entries[0], "quote", "quotes", quote, &details, quote_text(quote)));

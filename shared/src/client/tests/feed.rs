@@ -299,13 +299,12 @@ fn cl_51_the_stored_first_screen_is_true_when_its_write_is_on_disk() {
     phone.network = false;
     phone.edit(card(FACTORY, "东方机械厂"));
     phone.run(&mut hub);
-    let home: crate::view::HomeView =
-        serde_json::from_slice(&phone.rows["view/home"]).expect("JSON of a home");
-    assert_eq!(home.recent.len(), 1);
-    assert_eq!(home.recent[0].sync, SyncState::Local, "not `saving`: the write that says so is on disk");
-    assert_eq!(home.status.pending.edits, 1);
-    assert_eq!(home.status.link, Link::Offline);
-    assert_eq!(home.status.saving, 0);
+    let home: serde_json::Value = serde_json::from_slice(&phone.rows["view/home"]).expect("JSON of a home");
+    assert_eq!(home["recent"].as_array().map(Vec::len), Some(1));
+    assert_eq!(home["recent"][0]["sync"], "local", "not `saving`: the write that says so is on disk");
+    assert_eq!(home["status"]["pending"]["edits"], 1);
+    assert_eq!(home["status"]["link"], "offline");
+    assert_eq!(home["status"]["saving"], 0);
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) struct Hub {
 }
 
 /// A place between two pulls: everything after `base` up to `target`, of which `skip` items were sent.
-#[derive(minicbor::Encode, minicbor::Decode, Clone, Copy)]
+#[derive(crate::cbor::Encode, crate::cbor::Decode, Clone, Copy)]
 struct Place {
     #[n(0)]
     base: u64,

@@ -13,7 +13,7 @@ function shell(folder: string): Precached[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => /\.(html|js|css|wasm|webmanifest|svg|png)$/.test(file) && !file.endsWith('sw.js'))
+    .filter((file) => /\.(html|js|css|wasm|bin|webmanifest|svg|png)$/.test(file) && !file.endsWith('sw.js'))
     .map((file) => {
       const url = `/${relative(folder, file)}`;
       const revision = createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 16);

@@ -1,7 +1,7 @@
 //! Finding customers as people type: by name, short name, alias, pinyin in every reading, initials (`ytwj`),
 //! the last digits of a phone, code. Pure comparison with a rank; the caller keeps the keys and sorts.
 
-pub(crate) mod readings;
+pub mod readings;
 
 use crate::projection::CustomerProjection;
 

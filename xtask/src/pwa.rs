@@ -107,7 +107,7 @@ fn compress(folder: &Path, profile: Profile) -> Result<()> {
             continue;
         }
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if !["html", "js", "css", "wasm", "svg", "webmanifest", "json", "txt"].contains(&extension) {
+        if !["html", "js", "css", "wasm", "bin", "svg", "webmanifest", "json", "txt"].contains(&extension) {
             continue;
         }
         let plain = fs::read(&path)?;

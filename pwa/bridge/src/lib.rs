@@ -94,6 +94,12 @@ pub fn constants() -> String {
     json::write_text(&Constants { words: Words, schemas: schemas() })
 }
 
+/// Takes the table of readings, without which nothing is found by sound. False if the bytes are no such table.
+#[wasm_bindgen]
+pub fn give_readings(table: &[u8]) -> bool {
+    shared::search::readings::give(table)
+}
+
 #[wasm_bindgen]
 impl Bridge {
     /// Opens the machine over the rows of the store. `seed` is 32 fresh random bytes.

@@ -1,6 +1,7 @@
 // Loads the core once and names the few shapes in which it speaks. The only file that imports the bindings.
 
-import init, { Bridge, Clock, constants as constants_json } from '../generated/wasm/bridge.js';
+import readingsUrl from '../../../shared/src/search/readings.bin?url';
+import init, { Bridge, Clock, constants as constants_json, give_readings } from '../generated/wasm/bridge.js';
 import wasmUrl from '../generated/wasm/bridge_bg.wasm?url';
 import type { Constants, Outcome } from './messages.ts';
 
@@ -17,6 +18,12 @@ let loading: Promise<unknown> | null = null;
 export function load(): Promise<unknown> {
   loading ??= init({ module_or_path: wasmUrl });
   return loading;
+}
+
+/** How characters sound: wanted by the first search by pinyin, and by nothing that the first screen shows. */
+export async function loadReadings(): Promise<void> {
+  const answer = await fetch(readingsUrl);
+  if (!answer.ok || !give_readings(new Uint8Array(await answer.arrayBuffer()))) throw new Error('readings');
 }
 
 export function now(): Clock {

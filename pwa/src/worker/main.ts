@@ -1,7 +1,7 @@
 // A tab's worker. The tabs of one browser choose one writer by a lock; the others pass their calls to it
 // over a channel and keep each until it is answered, so that a tab that takes over loses no keystroke.
 
-import { constants, load } from './core.ts';
+import { constants, load, loadReadings } from './core.ts';
 import type { Call, FromWorker, Outcome, Constants, TabMessage, ToWorker } from './messages.ts';
 import { shoot } from './photo.ts';
 import { PhoneStore } from './store.ts';
@@ -10,6 +10,7 @@ import { Writer } from './writer.ts';
 const LOCK = 'daybook-writer';
 /** A writer that does not answer for this long is taken over: a stuck tab, a stopped process. */
 const ANSWER_MS_MAX = 900;
+const READINGS_RETRY_MS = 30_000;
 
 const tab = crypto.randomUUID();
 const channel = new BroadcastChannel('daybook');
@@ -165,6 +166,11 @@ async function takeOver(steal: boolean): Promise<void> {
   }
 }
 
+/** A first visit may be cut off before this file came; a search by name, code or number needs none of it. */
+function hearReadings(): void {
+  loadReadings().then(tellChanged, () => setTimeout(hearReadings, READINGS_RETRY_MS));
+}
+
 function resign(): void {
   writer?.stop();
   writer = null;
@@ -205,6 +211,7 @@ async function begin(release: (why: Error) => void): Promise<void> {
   tellChanged();
   for (const [n, call] of [...passed]) void perform(n, call);
   for (const id of droppedEarly.splice(0)) void writer.photos.dropDraft(id).catch(() => null);
+  hearReadings();
 }
 
 self.onmessage = (event: MessageEvent<ToWorker>) => {

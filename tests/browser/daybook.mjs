@@ -14,7 +14,7 @@ const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const PASSWORD = 'open-the-daybook-7';
 const DEMO_PASSWORD = 'daybook-demo';
 /** Slow machines take their time; nothing here waits longer than it must. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 90_000;
 
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',

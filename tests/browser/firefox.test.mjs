@@ -56,6 +56,8 @@ test('Firefox writes without a server, survives a reload, and sends when there i
     await fill(page, '[aria-labelledby=step-record] textarea', '火狐里写的第一条。');
     await press(page, '[data-testid=finish]');
     await press(page, 'dialog .results button');
+    // The note that the customer was saved may still stand: only the card's page says that the visit was, too.
+    await page.waitForFunction(() => /\/customer\/[0-9a-f]{32}$/.test(location.pathname));
     await has(page, '已存在本机');
     await page.reload();
     await has(page, '火狐里写的第一条。');

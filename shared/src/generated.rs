@@ -67,6 +67,7 @@ fn answers(config: &Config) -> String {
         ("late", name::<Vec<view::LateView>>(config)),
         ("people", name::<Vec<view::PersonView>>(config)),
         ("refused", name::<Vec<view::RefusedView>>(config)),
+        ("unsent", name::<Vec<view::UnsentView>>(config)),
         ("requests", name::<Vec<view::RequestView>>(config)),
     ];
     let lines: String = answers.iter().map(|(query, answer)| format!("  {query}: {answer};\n")).collect();
@@ -88,7 +89,7 @@ fn the_types_of_screens_are_those_of_the_core() {
     declare!(view::ClashValue, view::Clash, view::PhoneView, view::OwnerView, view::PersonView);
     declare!(view::OpenAction);
     file.push_str(&timeline_entry(&config));
-    declare!(view::LateView, view::RefusedView, view::RequestView, view::NoticeView);
+    declare!(view::LateView, view::RefusedView, view::UnsentView, view::RequestView, view::NoticeView);
     declare!(view::HomeView, view::CustomerCard, view::VisitView, view::Query);
     file.push_str(&answers(&config));
     check("pwa/src/generated/types.ts", file.as_bytes());

@@ -15,6 +15,7 @@ use crate::id::{ActorId, DocId, IncarnationId, PersonId, RequestId, Scope, Seq};
 use crate::ledger::{Command, LedgerEvent};
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::settings::PhoneSettings;
 use crate::time::{Recorded, UtcMillis};
 
 /// The version of this file.
@@ -183,6 +184,9 @@ pub struct Welcome {
     /// offers again everything of its own (S14).
     #[n(2)]
     pub incarnation: IncarnationId,
+    /// What the organisation has set; none if the server cannot say: the device goes on with what it knows.
+    #[n(3)]
+    pub settings: Option<PhoneSettings>,
 }
 
 /// Answer to a push.
@@ -383,6 +387,19 @@ pub fn decode_client_frame(bytes: &[u8]) -> Result<ClientFrame, FrameError> {
 /// `TooLarge` beyond [`limits::SERVER_FRAME_BYTES_MAX`], `Malformed`.
 pub fn decode_server_frame(bytes: &[u8]) -> Result<ServerFrame, FrameError> {
     decode(bytes, limits::SERVER_FRAME_BYTES_MAX)
+}
+
+/// Cuts a CBOR sequence (RFC 8742) into its items without understanding them; none if it is no sequence.
+pub fn cut_sequence(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        let mut decoder = minicbor::Decoder::new(bytes);
+        decoder.skip().ok()?;
+        let (frame, rest) = bytes.split_at(decoder.position());
+        frames.push(frame);
+        bytes = rest;
+    }
+    Some(frames)
 }
 
 fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8], limit: usize) -> Result<T, FrameError> {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cbor::{Decode, Encode};
 use crate::ledger::code::CodePattern;
 
 /// The organisation's settings.
@@ -19,6 +20,30 @@ pub struct Settings {
     pub offset_minutes: i32,
     /// Whether positions may be recorded at arrival and departure (R14).
     pub position_allowed: bool,
+}
+
+/// What phones must know of the settings. Every welcome brings it; a phone keeps the last that it heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct PhoneSettings {
+    /// As in [`Settings`].
+    #[n(0)]
+    pub late_upload_minutes: i64,
+    /// As in [`Settings`].
+    #[n(1)]
+    pub position_allowed: bool,
+}
+
+impl From<&Settings> for PhoneSettings {
+    fn from(settings: &Settings) -> Self {
+        let &Settings { late_upload_minutes, position_allowed, .. } = settings;
+        Self { late_upload_minutes, position_allowed }
+    }
+}
+
+impl Default for PhoneSettings {
+    fn default() -> Self {
+        Self::from(&Settings::default())
+    }
 }
 
 impl Default for Settings {

@@ -73,6 +73,8 @@ pub enum Query {
     People,
     /// [`Answer::Refused`]
     Refused,
+    /// [`Answer::Unsent`]
+    Unsent,
     /// [`Answer::Requests`]: ledger requests not yet answered, and those refused.
     Requests,
 }
@@ -92,6 +94,7 @@ impl FromJson for Query {
             "late" => Query::Late,
             "people" => Query::People,
             "refused" => Query::Refused,
+            "unsent" => Query::Unsent,
             "requests" => Query::Requests,
             _ => return None,
         };
@@ -121,6 +124,8 @@ pub enum Answer {
     People(Vec<PersonView>),
     /// Edits that the server refused, oldest first.
     Refused(Vec<RefusedView>),
+    /// Edits that the server has not answered, oldest first.
+    Unsent(Vec<UnsentView>),
     /// Ledger requests, oldest first.
     Requests(Vec<RequestView>),
 }
@@ -176,6 +181,8 @@ pub struct StatusView {
     pub clock_offset_ms: Option<i64>,
     /// Whether the first sync is complete.
     pub complete: bool,
+    /// Whether positions may be recorded at arrival and departure (R14).
+    pub position_allowed: bool,
 }
 
 /// The first screen.
@@ -464,6 +471,26 @@ pub struct RefusedView {
     pub en: String,
     /// What the person had typed.
     pub edit: crate::edit::Edit,
+    /// The customer.
+    pub customer: Option<DocId>,
+    /// The customer's name, where known.
+    pub customer_name: String,
+    /// When it was typed: ISO 8601 with offset.
+    pub recorded_at: String,
+}
+
+/// An edit that the server has not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct UnsentView {
+    /// Its number on this phone.
+    pub edit_id: u64,
+    /// What it changes.
+    pub doc: DocId,
+    /// What the person typed; none where only the bytes are left of what a restored server lacks (S14).
+    pub edit: Option<crate::edit::Edit>,
+    /// The customer.
+    pub customer: Option<DocId>,
     /// The customer's name, where known.
     pub customer_name: String,
     /// When it was typed: ISO 8601 with offset.

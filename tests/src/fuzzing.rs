@@ -337,6 +337,7 @@ pub fn server_apply(bytes: &[u8]) -> Fate {
         protocol: PROTOCOL_VERSION,
         time: UtcMillis(EPOCH_MS),
         incarnation: IncarnationId([9; 16]),
+        settings: None,
     };
     client.handle_frame(now, &encode(&ServerFrame::Welcome(welcome)));
     let page = |client: &mut Client, items: Vec<Item>| {

@@ -5,11 +5,12 @@
 
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use serde::{Serialize, Serializer};
-use shared::client::{Client, Disconnect, EditId, Output, Profile, WriteId};
+use shared::client::{Client, Disconnect, EditId, Handover, Output, Profile, WriteId};
 use shared::document::schema::{Schema, schemas};
 use shared::entropy::Entropy;
 use shared::id::Seq;
 use shared::json::{self, FromJson};
+use shared::protocol::cut_sequence;
 use shared::refusal::{Refusal, Rule};
 use shared::time::{Now, UtcMillis};
 use wasm_bindgen::prelude::*;
@@ -207,6 +208,37 @@ impl Bridge {
     /// No ticket could be had because the login has ended.
     pub fn login_ended(&mut self, clock: &Clock) {
         self.client.handle_disconnected(clock.now, Disconnect::LoginNeeded);
+    }
+
+    /// No ticket could be had because the device or its person was switched off.
+    pub fn revoked(&mut self, clock: &Clock) {
+        self.client.handle_disconnected(clock.now, Disconnect::Revoked);
+    }
+
+    /// Whether this phone was told that it is switched off, and has somebody's work to hand over.
+    pub fn is_revoked(&self) -> bool {
+        self.client.is_revoked()
+    }
+
+    /// What a phone that was switched off hands over next: one body of pushes, empty if there is none.
+    pub fn handover(&mut self, clock: &Clock) -> Vec<u8> {
+        self.client.handover(clock.now).concat()
+    }
+
+    /// The server's answer to what [`Bridge::handover`] gave: `goes`, `done`, or `stopped` if something was not
+    /// taken.
+    ///
+    /// # Errors
+    /// If the body is no sequence of frames.
+    pub fn handed_over(&mut self, clock: &Clock, body: &[u8]) -> Result<String, JsError> {
+        let frames = cut_sequence(body).ok_or_else(|| JsError::new("no sequence"))?;
+        let frames: Vec<Vec<u8>> = frames.into_iter().map(<[u8]>::to_vec).collect();
+        let state = match self.client.handle_handed_over(clock.now, &frames) {
+            Handover::Goes => "goes",
+            Handover::Done => "done",
+            Handover::Stopped(_) => "stopped",
+        };
+        Ok(state.to_owned())
     }
 
     /// The network seems to be back, or the person asked.

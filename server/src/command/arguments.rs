@@ -81,6 +81,18 @@ pub enum Command {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Show what the organisation has set, and set it; running phones hear of it within seconds 设置
+    Settings {
+        /// Whether reps may keep a coarse position at arrival and departure 可否记录位置
+        #[arg(long)]
+        position_allowed: Option<bool>,
+        /// Minutes between recording and receipt beyond which an entry says 补传 迟传分钟数
+        #[arg(long, value_parser = clap::value_parser!(i64).range(1..=525_600))]
+        late_upload_minutes: Option<i64>,
+        /// The server's data folder 数据文件夹
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// Make an invented organisation to try things out 示例数据
     Demo {
         /// The new data folder 数据文件夹

@@ -6,6 +6,7 @@ mod data;
 mod erase;
 mod people;
 mod run;
+mod settings;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,9 @@ fn dispatch(arguments: Arguments) -> CommandResult {
         Command::Restore { file, data } => data::restore(&file, &data),
         Command::Erase { list: true, data, .. } => erase::list(&data),
         Command::Erase { docs, data, .. } => erase::erase(&data, &docs),
+        Command::Settings { position_allowed, late_upload_minutes, data } => {
+            settings::run(&data, position_allowed, late_upload_minutes)
+        }
         Command::Demo { data } => data::demo(&data),
         Command::AdmissionWorker | Command::SheetWorker => unreachable!("`main` takes these"),
     }

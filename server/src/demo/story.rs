@@ -33,6 +33,8 @@ const VISITS: usize = 600;
 const AWAITING: usize = 5;
 /// The customer that is transferred.
 const TRANSFERRED: usize = 5;
+/// The rep that it goes to.
+const NEW_OWNER: usize = 1;
 /// Phones of the assistant and the managers stand behind those of the reps.
 const DESK: usize = REPS.len();
 const TEAM_MANAGERS_PHONE: usize = DESK + 1;
@@ -74,6 +76,8 @@ struct Story {
     dice: Entropy,
     customers: Vec<Customer>,
     offline_until: Vec<i64>,
+    /// Until then the old owner goes on with the transferred customer, out of reach.
+    late_until: i64,
     people: Vec<Person>,
     demo: Demo,
 }
@@ -98,8 +102,15 @@ pub fn tell(
     let demo =
         Demo { logins: Vec::new(), customers: customers.len(), visits: 0, comments: 0, refused: Vec::new() };
     let persons = people.iter().map(|(person, _)| person.clone()).collect();
-    let mut story =
-        Story { world, dice, customers, offline_until: vec![i64::MIN; REPS.len()], people: persons, demo };
+    let mut story = Story {
+        world,
+        dice,
+        customers,
+        offline_until: vec![i64::MIN; REPS.len()],
+        late_until: i64::MIN,
+        people: persons,
+        demo,
+    };
     for ((time, _), deed) in deeds {
         story.world.move_to(UtcMillis(time));
         story.world.wake();
@@ -203,6 +214,10 @@ fn schedule(now: UtcMillis, dice: &mut Entropy) -> Deeds {
         let number = deeds.len();
         deeds.insert((time.min(now.0 - MINUTE), number), deed);
     };
+    // Two in the afternoon, so that the work before and after the transfer falls into the same day.
+    let moment = at_hour(work_time(now.0 - 18 * DAY, now.0, dice), 14);
+    let mut diary = Diary::new(now.0);
+    diary.take(TRANSFERRED % REPS.len(), moment - 4 * HOUR, moment + 3 * HOUR);
     let count = BRANDS.len();
     let start = now.0 - DAYS * DAY;
     let mut left = VISITS;
@@ -212,8 +227,11 @@ fn schedule(now: UtcMillis, dice: &mut Entropy) -> Deeds {
             index if index < 40 => DAYS - 1 - index as i64 * 2 - dice.below(3) as i64,
             index => DAYS - 80 - (index as i64 - 40) * 11,
         };
+        // Early enough for a visit on the same day.
         let created = work_time(now.0 - age * DAY, now.0, dice).max(start);
+        let created = created.min(at_hour(created, 9) + dice.below(90) as i64 * MINUTE);
         put(created, Deed::Create(index));
+        let rep = index % REPS.len();
         let customers_left = count - index;
         let visits = match index {
             index if index + AWAITING >= count => 1 + dice.below(2) as usize,
@@ -226,12 +244,10 @@ fn schedule(now: UtcMillis, dice: &mut Entropy) -> Deeds {
         (1..visits).for_each(|_| {
             times.push(work_time(created + dice.below((now.0 - created).max(1) as u64) as i64, now.0, dice))
         });
-        times.retain(|time| *time >= created);
-        while times.len() < visits {
-            times.push((created + times.len() as i64 * 3 * HOUR).min(now.0 - 5 * MINUTE));
-        }
-        for arrived in times {
+        for wanted in times {
             let stay = (15 + dice.below(55) as i64) * MINUTE;
+            let rep = if index == TRANSFERRED && wanted > moment { NEW_OWNER } else { rep };
+            let arrived = diary.book(rep, wanted.max(created), created, stay);
             let left = (arrived + stay).min(now.0 - MINUTE);
             let recorded = match dice.below(100) {
                 0..4 => left + DAY,
@@ -250,23 +266,23 @@ fn schedule(now: UtcMillis, dice: &mut Entropy) -> Deeds {
             );
         }
         if index + AWAITING < count {
-            put(created + DAY + dice.below(30) as i64 * HOUR, Deed::Accept(index));
+            let accepted = work_time(created + DAY + dice.below(30) as i64 * HOUR, now.0, dice);
+            put(accepted.max(created + 20 * MINUTE), Deed::Accept(index));
         }
     }
     (0..48).for_each(|_| {
-        put(
-            now.0 - 2 * HOUR - dice.below(120 * 24) as i64 * HOUR,
-            Deed::Comment(dice.below(1 << 20) as usize),
-        )
+        let time = work_time(now.0 - dice.below(120 * 24) as i64 * HOUR, now.0, dice);
+        put(time, Deed::Comment(dice.below(1 << 20) as usize))
     });
     for index in [2, 9, 13, 21, 28, 34] {
         put(work_time(now.0 - (20 + dice.below(90) as i64) * DAY, now.0, dice), Deed::Replace(index));
     }
     for index in [4, 11, 17, 25, 31] {
-        put(now.0 - (15 + dice.below(60) as i64) * DAY, Deed::Void { customer: index });
+        let time = work_time(now.0 - (15 + dice.below(60) as i64) * DAY, now.0, dice);
+        put(time, Deed::Void { customer: index });
     }
     clashes(now, &mut put);
-    transfer(now, dice, &mut put);
+    transfer(moment, &mut put);
     deeds
 }
 
@@ -276,13 +292,13 @@ fn clashes(now: UtcMillis, put: &mut impl FnMut(i64, Deed)) {
         [(0, 6, "新厂区B栋（搬迁中）", "原厂区A栋1楼"), (12, 9, "二楼仓库收货", "一楼东门收货")]
     {
         let rep = customer % REPS.len();
-        let time = now.0 - days * DAY;
+        let time = at_hour(now.0 - days * DAY, 9);
         put(time, Deed::Offline(rep, time + 3 * HOUR));
         put(time + HOUR, Deed::Address { customer, phone: DESK, address: known.to_owned() });
         put(time + 2 * HOUR, Deed::Address { customer, phone: rep, address: typed.to_owned() });
         put(time + 3 * HOUR, Deed::Online(rep));
     }
-    let (customer, time) = (8, now.0 - 4 * DAY);
+    let (customer, time) = (8, at_hour(now.0 - 4 * DAY, 9));
     let rep = customer % REPS.len();
     put(time, Deed::Offline(rep, time + 3 * HOUR));
     put(time + HOUR, Deed::Number { customer, phone: DESK, number: "13600000761".to_owned() });
@@ -291,10 +307,8 @@ fn clashes(now: UtcMillis, put: &mut impl FnMut(i64, Deed)) {
 }
 
 /// A transfer while the old rep has unsent work of every kind (S2).
-fn transfer(now: UtcMillis, dice: &mut Entropy, put: &mut impl FnMut(i64, Deed)) {
+fn transfer(moment: i64, put: &mut impl FnMut(i64, Deed)) {
     let rep = TRANSFERRED % REPS.len();
-    // Two in the afternoon, China's clock, so that the work before and after falls into the same day.
-    let moment = (work_time(now.0 - 18 * DAY, now.0, dice) + 8 * HOUR) / DAY * DAY + 6 * HOUR;
     let visit = |time: i64| Deed::Visit {
         customer: TRANSFERRED,
         arrived: UtcMillis(time - 30 * MINUTE),
@@ -310,6 +324,57 @@ fn transfer(now: UtcMillis, dice: &mut Entropy, put: &mut impl FnMut(i64, Deed))
         Deed::Address { customer: TRANSFERRED, phone: rep, address: "新厂2号厂房".to_owned() },
     );
     put(moment + 6 * HOUR, Deed::Online(rep));
+}
+
+/// That hour of a time's day, China's clock.
+fn at_hour(time: i64, hour: i64) -> i64 {
+    let offset = i64::from(OFFSET_MINUTES) * MINUTE;
+    (time + offset).div_euclid(DAY) * DAY - offset + hour * HOUR
+}
+
+/// When each rep is out: nobody is in two factories at once.
+struct Diary {
+    now: i64,
+    taken: [Vec<(i64, i64)>; REPS.len()],
+}
+
+impl Diary {
+    /// Between two visits somebody drives at least so long.
+    const WAY: i64 = 20 * MINUTE;
+    const STEP: i64 = 7 * MINUTE;
+
+    fn new(now: i64) -> Self {
+        Self { now, taken: Default::default() }
+    }
+
+    fn take(&mut self, rep: usize, from: i64, until: i64) {
+        self.taken[rep].push((from, until));
+    }
+
+    /// Finds room for a visit near the wanted time, in working hours between `earliest` and the present: later on
+    /// that day, on the next days, else on the days before; and takes it.
+    fn book(&mut self, rep: usize, wanted: i64, earliest: i64, stay: i64) -> i64 {
+        let later = (0..30).map(|days| if days == 0 { wanted } else { at_hour(wanted + days * DAY, 9) });
+        let before = (0..DAYS).map(|days| at_hour(wanted - days * DAY, 9));
+        let days: Vec<i64> = later.chain(before).map(|from| from.max(earliest)).collect();
+        let room = |until_hour| days.iter().find_map(|from| self.room_from(rep, *from, until_hour, stay));
+        let arrived = room(17).or_else(|| room(20)).unwrap_or(wanted);
+        self.take(rep, arrived, arrived + stay);
+        arrived
+    }
+
+    fn room_from(&self, rep: usize, from: i64, until_hour: i64, stay: i64) -> Option<i64> {
+        let is_sunday = UtcMillis(from).day(OFFSET_MINUTES)?.weekday() == Weekday::Sun;
+        let end = at_hour(from, until_hour).min(self.now - 2 * MINUTE);
+        let mut starts = (0..).map(|step| from + step * Self::STEP).take_while(|start| start + stay <= end);
+        let is_free = |start: &i64| {
+            let clear = |(taken, until): &(i64, i64)| {
+                start + stay + Self::WAY <= *taken || *until + Self::WAY <= *start
+            };
+            self.taken[rep].iter().all(clear)
+        };
+        if is_sunday { None } else { starts.find(is_free) }
+    }
 }
 
 /// A moment of a working day near a time, never after `now`: half past eight to five, China's clock.
@@ -351,7 +416,7 @@ impl Story {
             Deed::Transfer => {
                 let customer = &mut self.customers[TRANSFERRED];
                 let old = customer.rep;
-                customer.rep = (old + 1) % 3;
+                customer.rep = NEW_OWNER;
                 let to = self.people[customer.rep].id;
                 let command = Command::Transfer {
                     customer: customer.doc,
@@ -360,6 +425,7 @@ impl Story {
                 };
                 let asked = self.world.ask(MANAGERS_PHONE, command);
                 self.note("transfer", asked);
+                self.late_until = self.offline_until[old];
             }
         }
         // Online again whoever's time has come; a later deed of the same phone finds it so.
@@ -486,8 +552,12 @@ impl Story {
         offline_for: Option<i64>,
     ) {
         // What the schedule meant for the old owner after the transfer is the new owner's, save the late work itself.
-        let late = self.offline_until[TRANSFERRED % REPS.len()] > time && index == TRANSFERRED;
+        let late = index == TRANSFERRED && time < self.late_until;
         let rep = if late { TRANSFERRED % REPS.len() } else { self.customers[index].rep };
+        if index == TRANSFERRED && rep == NEW_OWNER {
+            // Nobody visits a new customer before having heard of it.
+            self.online(i64::MAX, rep);
+        }
         if let Some(offline_for) = offline_for {
             self.offline(rep, time + offline_for);
         }
@@ -649,4 +719,34 @@ fn put_contact(
         ("state", "在职"),
     ];
     words.iter().for_each(|(key, word)| put(format!("contacts/{record}/{key}"), Value::from(*word)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// IMP-11
+    #[test]
+    fn nobody_is_in_two_factories_at_once_and_nobody_visits_at_night() {
+        for hour in [0, 7, 15] {
+            let now = 1_795_312_800_000 + hour * HOUR;
+            let mut visits: [Vec<(i64, i64)>; REPS.len()] = Default::default();
+            for deed in schedule(UtcMillis(now), &mut Entropy::from_seed([7; 32])).into_values() {
+                if let Deed::Visit { customer, arrived, left, .. } = deed {
+                    // Of the transferred one's visits some are another's.
+                    if customer == TRANSFERRED {
+                        continue;
+                    }
+                    visits[customer % REPS.len()].push((arrived.0, left.0));
+                }
+            }
+            for mut day in visits {
+                day.sort_unstable();
+                let overlaps = day.windows(2).filter(|pair| pair[1].0 < pair[0].1).count();
+                let out = |time: i64| time < at_hour(time, 8) || time > at_hour(time, 20);
+                let at_night = day.iter().filter(|(arrived, left)| out(*arrived) || out(*left)).count();
+                assert_eq!((overlaps, at_night), (0, 0), "at {hour}");
+            }
+        }
+    }
 }

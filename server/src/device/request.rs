@@ -5,7 +5,9 @@
 use std::collections::VecDeque;
 
 use anyhow::{Context, Result, bail};
-use shared::protocol::{ClientFrame, Hello, ServerFrame, decode_client_frame, decode_server_frame, encode};
+use shared::protocol::{
+    ClientFrame, Hello, ServerFrame, cut_sequence, decode_client_frame, decode_server_frame, encode,
+};
 
 /// Bytes of one answer: a page and what comes before it, with room.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -81,14 +83,7 @@ impl Requests {
 ///
 /// # Errors
 /// It is none.
-pub fn frames_of(mut bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut frames = Vec::new();
-    while !bytes.is_empty() {
-        let mut decoder = minicbor::Decoder::new(bytes);
-        decoder.skip().context("the answer is no sequence")?;
-        let (frame, rest) = bytes.split_at(decoder.position());
-        frames.push(frame.to_vec());
-        bytes = rest;
-    }
-    Ok(frames)
+pub fn frames_of(bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let frames = cut_sequence(bytes).context("the answer is no sequence")?;
+    Ok(frames.into_iter().map(<[u8]>::to_vec).collect())
 }

@@ -10,14 +10,14 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use shared::id::{DocId, Scope};
+use shared::id::{DeviceId, DocId, Scope};
 use shared::ledger::Person;
 use shared::projection::Projection;
 
 use crate::http::App;
 use crate::http::error::ApiError;
 use crate::http::identity::{self, Caller};
-use crate::store::files::{FILE_BYTES_MAX, FileError, FileId, FileStore, Held};
+use crate::store::files::{FILE_BYTES_MAX, FileError, FileId, FileStore, Held, Part};
 use crate::store::{Lookup, StoreFailure};
 
 /// What the server holds of a file, as programs read it.
@@ -40,7 +40,7 @@ impl From<Held> for HeldView {
 
 /// Which part of the file the body is.
 #[derive(Deserialize)]
-pub struct Part {
+pub struct Place {
     /// The place of its first byte.
     offset: u64,
     /// The length of the whole file.
@@ -54,22 +54,42 @@ pub struct SeenIn {
 }
 
 /// `GET /api/files/{id}/held`: where to go on.
-pub async fn held(State(app): State<App>, _: Caller, Path(id): Path<String>) -> Result<Response, ApiError> {
-    let id = FileId::parse(&id).ok_or(ApiError::NotFound)?;
-    let held = on_disk(&app, move |files| files.held(id)).await?.map_err(|error| failed(&error.into()))?;
-    Ok(Json(HeldView::from(held)).into_response())
+pub async fn held(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    held_of(&app, caller.device, &id).await
+}
+
+/// Where a device goes on with a file.
+pub(super) async fn held_of(app: &App, device: DeviceId, id: &str) -> Result<Response, ApiError> {
+    let id = FileId::parse(id).ok_or(ApiError::NotFound)?;
+    let held = on_disk(app, move |files| files.held(id, device)).await?;
+    Ok(Json(HeldView::from(held.map_err(|error| failed(&error.into()))?)).into_response())
 }
 
 /// `PUT /api/files/{id}?offset=…&total=…`: one part. A part out of place is answered 409 with where to go on.
 pub async fn upload(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
     Path(id): Path<String>,
-    Query(part): Query<Part>,
+    Query(place): Query<Place>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let id = FileId::parse(&id).ok_or(ApiError::NotFound)?;
-    match on_disk(&app, move |files| files.append(id, part.offset, part.total, &body)).await? {
+    take(&app, caller.device, &id, place, body).await
+}
+
+/// Takes a part from a device.
+pub(super) async fn take(
+    app: &App,
+    device: DeviceId,
+    id: &str,
+    Place { offset, total }: Place,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let id = FileId::parse(id).ok_or(ApiError::NotFound)?;
+    match on_disk(app, move |files| files.append(id, device, Part { offset, total, bytes: &body })).await? {
         Ok(held) => Ok(Json(HeldView::from(held)).into_response()),
         Err(FileError::WrongOffset(held)) => {
             let view = HeldView::from(Held::Part(held));

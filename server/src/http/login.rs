@@ -133,8 +133,8 @@ async fn settle_device(app: &App, person: &Person, claimed: Option<DeviceId>) ->
 /// `POST /api/refresh`
 pub async fn refresh(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     let token = refresh_cookie(&headers).ok_or(ApiError::Unauthenticated)?;
-    // A revoked device keeps its token: it still opens the door of the quarantine (S6).
-    refuse_revoked(&app, token).await?;
+    // A device that was switched off keeps its token: it still opens the door of the quarantine (S6).
+    refuse_ended(&app, token).await?;
     let successor = app.keys.successor(&token);
     let rotation =
         app.hub.write(move |connection| auth::rotate(connection, &token, &successor, clock::utc_now()));
@@ -153,20 +153,36 @@ pub async fn refresh(State(app): State<App>, headers: HeaderMap) -> Result<Respo
     answer(&app, caller.person, device, &successor).await
 }
 
-async fn refuse_revoked(app: &App, token: RefreshToken) -> Result<(), ApiError> {
-    let readers = app.hub.readers().clone();
-    let found = tokio::task::spawn_blocking(move || {
-        readers.with(|connection| match auth::device_of(connection, &token)? {
-            Some(device) => crate::store::devices::find(connection, device),
-            None => Ok(None),
-        })
-    });
-    let found = found.await.map_err(|_| ApiError::Unavailable)?;
-    let device = found.map_err(|failure| identity::unavailable(&failure))?;
-    if device.is_some_and(|device| device.revoked_at.is_some()) {
+async fn refuse_ended(app: &App, token: RefreshToken) -> Result<(), ApiError> {
+    if device_of_token(app, token).await?.is_some_and(|device| device.ended) {
         return Err(ApiError::Refused(Refusal::from(Rule::AccessEnded)));
     }
     Ok(())
+}
+
+/// The device of a refresh token.
+pub(super) struct TokenDevice {
+    /// Its id.
+    pub(super) id: DeviceId,
+    /// Whether it was switched off, itself or with its person.
+    pub(super) ended: bool,
+}
+
+/// The device of a refresh token, used or not, without using it up; none if nobody knows the token.
+pub(super) async fn device_of_token(app: &App, token: RefreshToken) -> Result<Option<TokenDevice>, ApiError> {
+    let readers = app.hub.readers().clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let device = readers.with(|connection| auth::device_of(connection, &token))?;
+        readers.lookup(|lookup| {
+            let Some(row) = device.map(|id| lookup.device(id)).transpose()?.flatten() else {
+                return Ok(None);
+            };
+            let active = lookup.person(row.person)?.is_some_and(|person| person.active);
+            Ok(Some(TokenDevice { id: row.id, ended: row.revoked_at.is_some() || !active }))
+        })
+    });
+    let found = found.await.map_err(|_| ApiError::Unavailable)?;
+    found.map_err(|failure| identity::unavailable(&failure))
 }
 
 async fn answer(

@@ -13,6 +13,7 @@ pub mod devices;
 mod files;
 mod socket;
 mod exchange;
+mod handover;
 pub mod quarantine;
 pub mod serve;
 
@@ -22,7 +23,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::admission::PoolCounts;
@@ -105,13 +106,15 @@ pub fn router(app: App) -> Router {
     let files = Router::new()
         .route("/api/files/{id}", get(files::download).put(files::upload))
         .route("/api/files/{id}/held", get(files::held))
+        .route("/api/handover/files/{id}", put(handover::upload))
+        .route("/api/handover/files/{id}/held", get(handover::held))
         .layer(DefaultBodyLimit::max(PART_BYTES_MAX))
         .layer(middleware::from_fn_with_state(PART_BYTES_MAX, headers::refuse_long));
     let sync = Router::new()
         .route("/sync", post(exchange::exchange))
         .layer(DefaultBodyLimit::max(exchange::BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(exchange::BODY_BYTES_MAX, headers::refuse_long))
-        .route("/api/handover", post(quarantine::hand_over))
+        .route("/api/handover", post(handover::hand_over))
         .route("/sync/ws", get(socket::open));
     let health = Router::new()
         .route("/healthz", get(health::alive))

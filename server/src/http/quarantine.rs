@@ -1,31 +1,21 @@
-//! The one door of a revoked device (S6): it hands its unsent work over into quarantine. And what is shown of the
-//! quarantine: to its author, and to the desk, which can have it stored after all.
+//! What is shown of the quarantine (S6, S15): to its author, and to the desk, which can have it stored after all.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shared::document::Kind;
-use shared::id::{DeviceId, DocId, Seq};
+use shared::id::{DeviceId, DocId};
 use shared::ledger::{Person, Role};
-use shared::limits;
-use shared::protocol::{
-    Ack, ClientFrame, ItemResult, Push, PushItem, ServerFrame, decode_client_frame, encode,
-};
+use shared::protocol::PushItem;
 use shared::refusal::Rule;
 
-use crate::clock;
 use crate::http::App;
 use crate::http::error::ApiError;
-use crate::http::exchange::split;
 use crate::http::identity::{self, Caller};
-use crate::http::login::refresh_cookie;
-use crate::hub::Administration;
+use crate::store::Lookup;
 use crate::store::quarantine::{self, Quarantined};
-use crate::store::{Lookup, auth};
 
 /// An item in quarantine as programs read it.
 #[derive(Serialize)]
@@ -82,58 +72,6 @@ impl QuarantineView {
             })
             .collect()
     }
-}
-
-/// `POST /api/handover`: pushes of a revoked device, by its refresh token; the answer is one acknowledgement a
-/// push, after all of them are on disk. To any other device there is no such door.
-pub async fn hand_over(
-    State(app): State<App>,
-    headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Result<Response, ApiError> {
-    let token = refresh_cookie(&headers).ok_or(ApiError::Unauthenticated)?;
-    let readers = app.hub.readers().clone();
-    let found = tokio::task::spawn_blocking(move || {
-        readers.with(|connection| match auth::device_of(connection, &token)? {
-            Some(device) => crate::store::devices::find(connection, device),
-            None => Ok(None),
-        })
-    });
-    let found = found.await.map_err(|_| ApiError::Unavailable)?;
-    let device =
-        found.map_err(|failure| identity::unavailable(&failure))?.ok_or(ApiError::Unauthenticated)?;
-    if device.revoked_at.is_none() {
-        return Err(ApiError::NotFound);
-    }
-    let body = body.map_err(|_| ApiError::TooLarge)?;
-    let pushes = read(&body)?;
-    let answer = acknowledged(&pushes);
-    let items: Vec<PushItem> = pushes.into_iter().flat_map(|push| push.items).collect();
-    let count = items.len();
-    let kept = app.hub.administer(Administration::Quarantine { device: device.id, items }).await;
-    kept.map_err(identity::administration_failed)?;
-    tracing::info!(items = count, "a revoked device handed its work over");
-    Ok(([(CONTENT_TYPE, "application/cbor-seq"), (CACHE_CONTROL, "no-store")], answer).into_response())
-}
-
-fn read(body: &[u8]) -> Result<Vec<Push>, ApiError> {
-    if body.is_empty() {
-        return Ok(Vec::new());
-    }
-    let push = |frame: Vec<u8>| match decode_client_frame(&frame) {
-        Ok(ClientFrame::Push(push)) if push.items.len() <= limits::BATCH_ITEMS_MAX => Ok(push),
-        _ => Err(ApiError::Malformed),
-    };
-    split(body)?.into_iter().map(push).collect()
-}
-
-fn acknowledged(pushes: &[Push]) -> Vec<u8> {
-    let received = clock::utc_now();
-    let ack = |push: &Push| {
-        let results = vec![ItemResult::Held(Seq(0)); push.items.len()];
-        encode(&ServerFrame::Ack(Ack { batch: push.batch, received, results }))
-    };
-    pushes.iter().flat_map(ack).collect()
 }
 
 /// `GET /api/quarantine`: all of it for the desk, one's own for everybody else.

@@ -335,8 +335,11 @@ impl<T: Transaction> Posting<'_, T> {
 
     /// Of what is erased for good nothing is kept here either.
     fn quarantine(&mut self, device: DeviceId, items: &[PushItem]) -> Result<(), AdministrationFailure> {
-        let row = self.tx.lookup().device(device)?.filter(|row| row.revoked_at.is_some());
-        let Some(row) = row else { return Err(Rule::NotFound.into()) };
+        let Some(row) = self.tx.lookup().device(device)? else { return Err(Rule::NotFound.into()) };
+        let active = self.tx.lookup().person(row.person)?.is_some_and(|person| person.active);
+        if row.revoked_at.is_none() && active {
+            return Err(Rule::NotFound.into());
+        }
         let now = self.now;
         for item in items {
             if let PushItem::Change { doc, scope, .. } = item

@@ -25,6 +25,7 @@ use shared::protocol::{
     Push, ServerFrame, Welcome,
 };
 use shared::refusal::Rule;
+use shared::settings::{PhoneSettings, Settings};
 use shared::time::UtcMillis;
 
 pub use driver::{HubHandle, HubStopped, HubThread, Outgoing, Session};
@@ -135,6 +136,8 @@ pub struct Hub<S: Store> {
     outputs: VecDeque<Output>,
     head: Seq,
     foreign: u64,
+    /// As sessions were last told.
+    settings: Settings,
     upkeep_at: Option<UtcMillis>,
     job_next: u64,
     reading_next: u64,
@@ -168,6 +171,7 @@ impl<S: Store> Hub<S> {
         let incarnation = store.lookup().incarnation()?;
         let head = store.lookup().head()?;
         let foreign = store.foreign_commits()?;
+        let settings = store.lookup().settings()?;
         Ok(Self {
             store,
             incarnation,
@@ -183,6 +187,7 @@ impl<S: Store> Hub<S> {
             outputs: VecDeque::new(),
             head,
             foreign,
+            settings,
             upkeep_at: None,
             job_next: 1,
             reading_next: 1,
@@ -363,8 +368,12 @@ impl<S: Store> Hub<S> {
             Administration::Erase { .. } => self.serve_all(),
             Administration::SetTeam { .. }
             | Administration::Quarantine { .. }
-            | Administration::PutDevice(_)
-            | Administration::PutSettings(_) => {}
+            | Administration::PutDevice(_) => {}
+            // Phones dial again, and the welcome says what is set.
+            Administration::PutSettings(_) => {
+                self.settings = self.store.lookup().settings()?;
+                self.close_where(Goodbye::ShuttingDown, |_| true);
+            }
         }
         Ok(self.head)
     }
@@ -518,7 +527,12 @@ impl<S: Store> Hub<S> {
         self.note_contact(now, session, hello.pending, Some(hello.software));
         let state = self.sessions.get_mut(&session).expect("the caller has it");
         state.greeted = true;
-        let welcome = Welcome { protocol: PROTOCOL_VERSION, time: now, incarnation: self.incarnation };
+        let welcome = Welcome {
+            protocol: PROTOCOL_VERSION,
+            time: now,
+            incarnation: self.incarnation,
+            settings: Some(PhoneSettings::from(&self.settings)),
+        };
         // A cursor of another life points into another log (S14).
         let same_life = hello.incarnation == Some(self.incarnation);
         let cursor = hello.cursor.filter(|_| same_life);

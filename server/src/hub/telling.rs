@@ -72,6 +72,11 @@ impl<S: Store> Hub<S> {
         }
         self.foreign = foreign;
         let Ok(head) = self.store.lookup().head() else { return };
+        let Ok(settings) = self.store.lookup().settings() else { return };
+        if settings != self.settings {
+            self.settings = settings;
+            self.close_where(Goodbye::ShuttingDown, |_| true);
+        }
         let identities: Vec<(SessionId, Identity, Vec<Principal>)> =
             self.sessions.iter().map(|(id, state)| (*id, state.identity, state.principals.clone())).collect();
         for (session, identity, before) in identities {

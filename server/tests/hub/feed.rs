@@ -237,6 +237,23 @@ fn a_revoked_device_gets_a_goodbye_and_nothing_else() {
     assert_eq!(zhao.goodbye, Some(Goodbye::Revoked));
 }
 
+/// HUB-15: what phones must know of the settings comes with the welcome; when it is changed, they dial again.
+#[test]
+fn a_change_of_settings_reaches_every_phone() {
+    use shared::settings::{PhoneSettings, Settings};
+    let mut world = World::new();
+    let mut li = world.online("li");
+    assert_eq!(li.settings, Some(PhoneSettings::default()));
+    world
+        .administer(Administration::PutSettings(Settings { position_allowed: false, ..Settings::default() }));
+    world.settle(&mut [&mut li]);
+    assert_eq!(li.goodbye.take(), Some(Goodbye::ShuttingDown));
+    world.connect(&mut li);
+    world.settle(&mut [&mut li]);
+    assert_eq!(li.settings, Some(PhoneSettings { position_allowed: false, ..PhoneSettings::default() }));
+    assert_eq!(li.goodbye, None);
+}
+
 /// HUB-12: a slow reader is owed one page at a time and costs only its cursor.
 #[test]
 fn a_slow_reader_gets_one_page_for_all_that_happened_meanwhile() {

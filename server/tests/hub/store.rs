@@ -204,6 +204,16 @@ fn another_programs_commits_are_noticed() {
     world.settle(&mut [&mut li, &mut zhao]);
     assert_eq!(zhao.goodbye, Some(shared::protocol::Goodbye::Revoked));
     assert_eq!(li.events.len(), events + 1, "everybody reads of people");
+    let forbidden = shared::settings::Settings { position_allowed: false, ..Default::default() };
+    administer(&mut beside, now, &Administration::PutSettings(forbidden)).expect("allowed");
+    world.later(10_000);
+    let now = world.now;
+    world.hub().handle_timeout(now);
+    world.settle(&mut [&mut li]);
+    assert_eq!(li.goodbye.take(), Some(shared::protocol::Goodbye::ShuttingDown), "HUB-15");
+    world.connect(&mut li);
+    world.settle(&mut [&mut li]);
+    assert!(li.settings.is_some_and(|settings| !settings.position_allowed), "HUB-15");
     let customer = world.stored_customer(&mut li);
     assert!(world.lookup(|lookup| lookup.customer(customer)).expect("reads").is_some());
 }

@@ -12,6 +12,7 @@ use shared::id::*;
 use shared::ledger::{Command, LedgerEvent, Person, Role, Team};
 use shared::protocol::*;
 use shared::refusal::Rule;
+use shared::settings::PhoneSettings;
 use shared::time::{Quality, Recorded, UtcMillis};
 
 pub const START: i64 = 1_790_000_000_000;
@@ -38,6 +39,7 @@ pub struct Phone {
     pub unsent: Vec<PushItem>,
     pub acks: Vec<Ack>,
     pub goodbye: Option<Goodbye>,
+    pub settings: Option<PhoneSettings>,
     pub wanted_digests: u32,
     /// Bytes of all frames, both ways.
     pub bytes: usize,
@@ -122,6 +124,7 @@ impl World {
             unsent: Vec::new(),
             acks: Vec::new(),
             goodbye: None,
+            settings: None,
             wanted_digests: 0,
             bytes: 0,
             received: 0,
@@ -357,6 +360,7 @@ impl Phone {
         self.received += bytes.len();
         match decode_server_frame(bytes).expect("the hub speaks the protocol") {
             ServerFrame::Welcome(welcome) => {
+                self.settings = welcome.settings;
                 self.incarnation = Some(welcome.incarnation);
                 None
             }

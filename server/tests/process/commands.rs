@@ -1,5 +1,7 @@
 //! CLI-n: one JSON value on standard output, messages on standard error, success only on success.
 
+use serde_json::json;
+
 use crate::support::{Phone, Server, World, must, path, run};
 
 // CLI-1
@@ -28,6 +30,20 @@ fn a_second_init_and_a_missing_folder_are_refused() {
     let nowhere = world.beside("nowhere");
     let serve = run(&["serve", "--data", path(&nowhere), "--listen", "127.0.0.1:0"]);
     assert!(!serve.ok() && serve.out().is_empty(), "no ready line: {}", serve.out());
+}
+
+// CLI-17
+#[test]
+fn settings_are_shown_and_set_one_by_one() {
+    let world = World::new();
+    let data = world.data();
+    let shown = must(&["settings", "--data", path(&data)]);
+    assert_eq!((&shown["position_allowed"], &shown["late_upload_minutes"]), (&json!(true), &json!(60)));
+    must(&["settings", "--position-allowed", "false", "--data", path(&data)]);
+    must(&["settings", "--late-upload-minutes", "90", "--data", path(&data)]);
+    let shown = must(&["settings", "--data", path(&data)]);
+    assert_eq!((&shown["position_allowed"], &shown["late_upload_minutes"]), (&json!(false), &json!(90)));
+    assert!(!run(&["settings", "--late-upload-minutes", "0", "--data", path(&data)]).ok());
 }
 
 // CLI-2

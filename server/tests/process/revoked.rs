@@ -129,6 +129,50 @@ fn the_door_of_the_quarantine_is_for_revoked_devices_alone() {
     assert_eq!(must(&["device", "quarantine", "--data", path(&world.data())]), json!([]));
 }
 
+// S6, S7, SEC-16: a phone whose person was disabled has the same door.
+#[test]
+fn the_phone_of_a_disabled_person_hands_its_work_over() {
+    let world = World::running();
+    let rep = world.phone("wang", "王");
+    rep.must(&["customer", "add", "--name", "明达机械", "--phone", "13800001111"]);
+    rep.must(&["sync"]);
+    let desk = world.phone("zhao", "赵");
+    desk.must(&["sync"]);
+    desk.must(&["ledger", "transfer", "明达机械", "--to", "李"]);
+    desk.must(&["sync"]);
+    rep.must(&["visit", "add", "明达机械", "--text", "没传的拜访"]);
+    must(&["user", "disable", "王", "--data", path(&world.data())]);
+    let left = rep.run(&["sync"]);
+    assert_eq!(left.json()["error"]["code"], "device_revoked", "{}", left.err());
+    assert_eq!(rep.must(&["pending"])["edits"], 0);
+    let items = must(&["device", "quarantine", "--data", path(&world.data())]);
+    assert_eq!(items.as_array().expect("a list").len(), 1);
+}
+
+// FILE-11, SEC-16: the photos of unsent work go through the same door, and nothing comes out of it.
+#[test]
+fn a_revoked_device_hands_its_photos_over() {
+    let world = World::running();
+    let login = log_in(world.url(), "王");
+    let device = login.json()["device"].as_str().expect("an id").to_owned();
+    let photo = b"what was photographed".to_vec();
+    let id = server::store::files::FileId::of(&photo);
+    let door = format!("{}/api/handover/files/{id}", world.url());
+    let cookie = cookie(&login);
+    let put = |offset: usize, bytes: &[u8]| {
+        let part = format!("{door}?offset={offset}&total={}", photo.len());
+        send("PUT", &part, &[("cookie", &cookie)], bytes)
+    };
+    assert_eq!(put(0, &photo[..4]).status, 404, "not for a device in use");
+    must(&["device", "revoke", &device, "--data", path(&world.data())]);
+    assert_eq!(put(0, &photo[..4]).json(), json!({ "held": 4, "whole": false }));
+    let held = send("GET", &format!("{door}/held"), &[("cookie", &cookie)], b"");
+    assert_eq!(held.json(), json!({ "held": 4, "whole": false }));
+    assert_eq!(put(4, &photo[4..]).json()["whole"], true);
+    assert_eq!(send("GET", &door, &[("cookie", &cookie)], b"").status, 404, "nothing comes out");
+    assert_eq!(send("GET", &format!("{door}/held"), &[], b"").status, 401);
+}
+
 // S6: where the server does not take it, everything stays on the phone.
 #[test]
 fn a_revoked_phone_that_is_not_heard_keeps_its_work() {

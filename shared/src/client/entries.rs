@@ -145,7 +145,13 @@ impl Client {
         let person_of =
             |actor: ActorId| self.ledger.person_of(actor).or(if is_own(actor) { own } else { None });
         let name = |person: PersonId| self.person_name(person);
-        let settings = Settings { offset_minutes: self.meta.offset_minutes, ..Settings::default() };
+        let told = self.meta.settings.unwrap_or_default();
+        let settings = Settings {
+            offset_minutes: self.meta.offset_minutes,
+            late_upload_minutes: told.late_upload_minutes,
+            position_allowed: told.position_allowed,
+            ..Settings::default()
+        };
         read(&Lookup { name: &name, person_of: &person_of, settings: &settings })
     }
 }

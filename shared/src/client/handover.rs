@@ -59,7 +59,8 @@ impl Client {
         state
     }
 
-    fn is_revoked(&self) -> bool {
+    /// Whether this phone was told that it is switched off, and has somebody's work to hand over.
+    pub fn is_revoked(&self) -> bool {
         self.redial.link(false) == Link::Revoked && self.meta.profile.is_some()
     }
 

@@ -586,6 +586,7 @@ impl Meta {
             dismissed: Vec::new(),
             photos: 0,
             offset_minutes: now.offset_minutes,
+            settings: None,
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::ledger::{Command, LedgerEvent};
 use crate::order;
 use crate::protocol::Cursor;
 use crate::refusal::Refusal;
+use crate::settings::PhoneSettings;
 use crate::time::{Recorded, UtcMillis};
 
 /// The version of this file. Software opens rows of its own version and earlier ones.
@@ -130,6 +131,9 @@ pub(super) struct Meta {
     /// The person's time zone when the machine was last called, in minutes east of UTC.
     #[n(15)]
     pub(super) offset_minutes: i32,
+    /// What the organisation has set, as the server last said; none before it ever did.
+    #[n(16)]
+    pub(super) settings: Option<PhoneSettings>,
 }
 
 /// An acknowledged document.

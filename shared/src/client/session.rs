@@ -96,6 +96,10 @@ impl Client {
     fn take_welcome(&mut self, now: Now, welcome: Welcome) {
         self.redial.welcomed();
         self.measure_clock(now, welcome.time);
+        if welcome.settings.is_some() {
+            self.meta.settings = welcome.settings;
+            self.touch(crate::client::rows::Key::Meta);
+        }
         match self.meta.incarnation {
             None => {
                 self.meta.incarnation = Some(welcome.incarnation);

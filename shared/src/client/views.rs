@@ -12,7 +12,7 @@ use crate::refusal::{Refusal, Rule};
 use crate::time::{Now, UtcMillis};
 use crate::view::{
     Answer, CustomerRow, LateView, Link, NoticeView, PersonView, ProfileView, Query, RefusedView,
-    RequestView, StatusView, SyncState,
+    RequestView, StatusView, SyncState, UnsentView,
 };
 
 /// At which moment a view is true.
@@ -39,6 +39,7 @@ impl Client {
             Query::Late => Answer::Late(self.late_work()),
             Query::People => Answer::People(self.people()),
             Query::Refused => Answer::Refused(self.refused()),
+            Query::Unsent => Answer::Unsent(self.unsent()),
             Query::Requests => Answer::Requests(self.requests()),
         }
     }
@@ -69,6 +70,7 @@ impl Client {
             documents: self.index.len() as u32,
             clock_offset_ms: self.clock.offset_ms(),
             complete: self.meta.complete,
+            position_allowed: self.meta.settings.unwrap_or_default().position_allowed,
         }
     }
 
@@ -232,7 +234,30 @@ impl Client {
                 refusal,
                 held,
                 edit,
+                customer: row.scope().customer(),
                 customer_name,
+                recorded_at: row.recorded.at.to_iso(row.recorded.offset_minutes),
+            })
+        };
+        self.outbox.iter().filter_map(view).collect()
+    }
+
+    /// Edits that the server has not answered, oldest first.
+    fn unsent(&self) -> Vec<UnsentView> {
+        let view = |(number, row): (u64, &OutRow)| {
+            let (doc, edit) = match &row.work {
+                Work::Edit(work) => (work.doc, Some(work.edit.clone())),
+                Work::Reoffer { doc, .. } => (*doc, None),
+                Work::Request { .. } => return None,
+            };
+            let customer = row.scope().customer();
+            let known = customer.map(|customer| self.customer_name(customer)).unwrap_or_default();
+            row.is_pending().then(|| UnsentView {
+                edit_id: number,
+                doc,
+                edit,
+                customer,
+                customer_name: if known.is_empty() { row.customer_name.clone() } else { known },
                 recorded_at: row.recorded.at.to_iso(row.recorded.offset_minutes),
             })
         };

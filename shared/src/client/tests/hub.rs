@@ -9,6 +9,7 @@ use crate::ledger::people::Access;
 use crate::ledger::{Command, EventKind, LedgerEvent, Person};
 use crate::protocol::*;
 use crate::refusal::{Refusal, Rule};
+use crate::settings::PhoneSettings;
 use crate::time::UtcMillis;
 use crate::wire;
 
@@ -44,6 +45,8 @@ pub(super) struct Hub {
     /// Items in a page.
     pub(super) page_items: usize,
     pub(super) time: UtcMillis,
+    /// What every welcome says of the settings.
+    pub(super) settings: Option<PhoneSettings>,
     /// Every change ever pushed, to see what travelled.
     pub(super) pushed: Vec<(DocId, Vec<u8>)>,
 }
@@ -74,6 +77,7 @@ impl Hub {
             hold: Vec::new(),
             page_items: 3,
             time: UtcMillis(1_764_000_000_000),
+            settings: Some(PhoneSettings::default()),
             pushed: Vec::new(),
         }
     }

@@ -205,7 +205,8 @@ impl Phone {
     fn serve(&mut self, hub: &mut Hub, bytes: &[u8]) -> Vec<ServerFrame> {
         match decode_client_frame(bytes).expect("the phone's frames are well-formed") {
             ClientFrame::Hello(hello) => {
-                let welcome = Welcome { protocol: 1, time: hub.time, incarnation: hub.incarnation };
+                let (time, incarnation, settings) = (hub.time, hub.incarnation, hub.settings);
+                let welcome = Welcome { protocol: 1, time, incarnation, settings };
                 let cursor = hello.cursor.filter(|_| hello.incarnation == Some(hub.incarnation));
                 vec![ServerFrame::Welcome(welcome), hub.page(self.person.id, cursor)]
             }

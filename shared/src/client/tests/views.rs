@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::edit::{Patch, Value};
+use crate::settings::PhoneSettings;
 use crate::view::{CustomerCard, CustomerRow, HomeView, SyncState, TimelineEntry, VisitView};
 
 fn ask<T>(phone: &mut Phone, query: Query, answer: impl FnOnce(Answer) -> Option<T>) -> T {
@@ -244,4 +245,52 @@ fn more_documents_than_may_be_open_are_all_shown() {
     phone.sync(&mut hub);
     assert_eq!(timeline(&mut phone, FACTORY).iter().filter(|entry| entry.kind == "visit").count(), 150);
     assert_eq!(newest(&mut phone, 20).len(), 20);
+}
+
+// CL-47
+#[test]
+fn a_phone_goes_by_the_settings_that_the_last_welcome_brought() {
+    let (mut hub, mut phone) = (Hub::new(), Phone::new(1, person(1, Role::Rep)));
+    assert!(phone.status().position_allowed, "allowed unless it is forbidden");
+    hub.settings = Some(PhoneSettings { position_allowed: false, late_upload_minutes: 120 });
+    phone.sync(&mut hub);
+    assert!(!phone.status().position_allowed);
+    phone.disconnect(&mut hub);
+    phone.reopen();
+    assert!(!phone.status().position_allowed, "without a network too");
+    hub.settings = None;
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert!(!phone.status().position_allowed, "a server that says nothing changes nothing");
+    hub.settings = Some(PhoneSettings::default());
+    phone.disconnect(&mut hub);
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert!(phone.status().position_allowed);
+}
+
+// CL-55
+#[test]
+fn what_the_counter_counts_can_be_read_edit_by_edit() {
+    let (mut hub, mut phone) = (Hub::new(), Phone::new(1, person(1, Role::Rep)));
+    phone.sync(&mut hub);
+    phone.disconnect(&mut hub);
+    let unsent = |phone: &mut Phone| {
+        ask(phone, Query::Unsent, |answer| match answer {
+            Answer::Unsent(edits) => Some(edits),
+            _ => None,
+        })
+    };
+    let call = DocId([2; 16]);
+    phone.edit(card(FACTORY, "明达机械"));
+    phone.edit(visit(call, FACTORY, "谈了样品"));
+    phone.edit(address(FACTORY, "高新路 16 号"));
+    let waiting = unsent(&mut phone);
+    assert_eq!(waiting.iter().map(|one| one.doc).collect::<Vec<_>>(), [FACTORY, call, FACTORY]);
+    assert_eq!(waiting[1].edit, Some(visit(call, FACTORY, "谈了样品")));
+    assert!(waiting.iter().all(|one| one.customer == Some(FACTORY) && one.customer_name == "明达机械"));
+    assert_eq!(phone.status().pending.edits, 3);
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert_eq!(unsent(&mut phone), []);
 }

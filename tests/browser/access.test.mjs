@@ -1,5 +1,5 @@
-// Everybody can use it: axe finds nothing serious on any screen of a phone, and every target is large enough
-// for a thumb.
+// Everybody can use it: axe finds nothing serious on any screen in either language; the browser itself says
+// that the app can be installed; every target is large enough for a thumb.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -49,8 +49,29 @@ function small(page) {
   });
 }
 
+// PWA-12: and that the check bites.
+test('a button without a name and grey on grey are found', async () => {
+  const profile = await Profile.open(company, CAST.rep);
+  try {
+    await profile.page.locator('form').waitFor();
+    await profile.page.evaluate(() => {
+      const button = document.createElement('button');
+      const words = document.createElement('p');
+      words.textContent = 'grey';
+      words.style.cssText = 'color: rgb(200, 200, 200); background: rgb(220, 220, 220)';
+      button.style.cssText = 'width: 20px; height: 20px';
+      document.querySelector('form').append(button, words);
+    });
+    const found = (await violations(profile.page)).map((line) => line.split(' ')[0]);
+    assert.deepEqual([...new Set(found)].sort(), ['button-name', 'color-contrast']);
+    assert.equal((await small(profile.page)).length, 1);
+  } finally {
+    await profile.close();
+  }
+});
+
 // PWA-12
-for (const [language, size] of [['zh', { width: 390, height: 844 }]]) {
+for (const [language, size] of [['zh', { width: 390, height: 844 }], ['en', { width: 1280, height: 800 }]]) {
   for (const [role, screens] of Object.entries(TOUR)) {
     test(`no screen of the ${role} shuts anybody out (${language}, ${size.width} px)`, async () => {
       const profile = await Profile.open(company, CAST[role], { viewport: size, language, reducedMotion: 'reduce' });
@@ -81,3 +102,16 @@ for (const [language, size] of [['zh', { width: 390, height: 844 }]]) {
     });
   }
 }
+
+// PWA-13
+test('the browser says that the app can be installed', async () => {
+  const profile = await Profile.open(company, CAST.rep);
+  try {
+    await profile.installed();
+    const session = await profile.context.newCDPSession(profile.page);
+    const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+    assert.deepEqual(installabilityErrors, []);
+  } finally {
+    await profile.close();
+  }
+});

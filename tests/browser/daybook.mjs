@@ -1,6 +1,7 @@
 // A real server and real browsers for the tests: starts `daybook` on a fresh folder, opens profiles of
 // Chromium, and says in one place how a person does things on screen. `DAYBOOK_BIN` and `CHROMIUM` name the
 // programs.
+import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -198,6 +199,37 @@ export class Profile {
   /** Waits until the service worker can open the app without a network. */
   async installed() {
     await this.page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+  }
+
+  /** As which actor this installation writes, and whether it had to give one up: what its own row `meta` says. */
+  async actor(page = this.page) {
+    const bytes = await page.evaluate(async () => {
+      const settled = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+      const database = await settled(indexedDB.open('daybook'));
+      const meta = await settled(database.transaction('rows').objectStore('rows').get('meta'));
+      database.close();
+      return Array.from(meta);
+    });
+    // An array of CBOR: the format, 16 bytes of the actor, the array of former ones.
+    const at = bytes[0] < 0x98 ? 1 : 2;
+    assert.deepEqual(bytes.slice(at, at + 2), [1, 0x50], 'the row begins as rows.rs says');
+    return { actor: Buffer.from(bytes.slice(at + 2, at + 18)).toString('hex'), gaveUp: bytes[at + 18] !== 0x80 };
+  }
+
+  /** Everything that this device's store holds, as one text. */
+  async onDisk() {
+    return this.page.evaluate(async () => {
+      const settled = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+      const database = await settled(indexedDB.open('daybook'));
+      let text = '';
+      for (const name of database.objectStoreNames) {
+        for (const value of await settled(database.transaction(name).objectStore(name).getAll())) {
+          text += value instanceof Uint8Array ? new TextDecoder().decode(value) : JSON.stringify(value);
+        }
+      }
+      database.close();
+      return text;
+    });
   }
 
   async createCustomer(name, phone) {

@@ -78,3 +78,19 @@ test('the form begins with open actions, changes of people, and the last visits'
   await before.getByText('谈了样品。').waitFor();
   assert.deepEqual(rep.complaints, []);
 });
+
+// PWA-10, HUB-15, CL-47
+test('where the office keeps no positions, none is asked for: not of an open form, not without a network', async () => {
+  await rep.page.goto(`${company.url}/customer/${customer}`);
+  await rep.page.getByRole('link', { name: '到访', exact: true }).click();
+  await rep.page.getByText('位置已记').waitFor();
+  company.run('settings', '--position-allowed', 'false');
+  await rep.page.getByRole('button', { name: '不记' }).click();
+  await rep.page.getByText('公司不记录位置').waitFor();
+  assert.equal(await rep.page.getByRole('button', { name: '记下位置' }).count(), 0);
+  await rep.context.setOffline(true);
+  await rep.page.reload();
+  await rep.page.getByText('公司不记录位置').waitFor();
+  await rep.context.setOffline(false);
+  assert.deepEqual(rep.complaints, []);
+});

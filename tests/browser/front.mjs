@@ -15,6 +15,8 @@ export class Front {
     this.uploaded = 0;
     /** The last answer to an upload is lost on its way. */
     this.loseWhole = false;
+    /** Calls of which the server's answer is lost: a pattern of their addresses. */
+    this.loses = null;
     /** Stands in the service worker. */
     this.version = null;
     this.sockets = new Set();
@@ -58,6 +60,11 @@ export class Front {
     const passed = request({ host: '127.0.0.1', port: this.port, path: incoming.url, method: incoming.method, headers }, (answer) => {
       if (incoming.method === 'PUT') answer.on('end', () => this.events.emit('uploaded'));
       if (incoming.method === 'PUT' && this.loseWhole) return this.answerUnlessWhole(answer, outgoing);
+      if (this.loses?.test(incoming.url)) {
+        outgoing.destroy();
+        this.events.emit('lost');
+        return;
+      }
       if (!isWorker) {
         outgoing.writeHead(answer.statusCode, answer.headers);
         answer.pipe(outgoing);

@@ -390,7 +390,11 @@ clock_offset_ms: number | null,
 /**
  * Whether the first sync is complete.
  */
-complete: boolean, };
+complete: boolean, 
+/**
+ * Whether positions may be recorded at arrival and departure (R14).
+ */
+position_allowed: boolean, };
 
 /**
  * A customer in a list.
@@ -719,6 +723,39 @@ en: string,
  */
 edit: Edit, 
 /**
+ * The customer.
+ */
+customer: DocId | null, 
+/**
+ * The customer's name, where known.
+ */
+customer_name: string, 
+/**
+ * When it was typed: ISO 8601 with offset.
+ */
+recorded_at: string, };
+
+/**
+ * An edit that the server has not answered.
+ */
+export type UnsentView = { 
+/**
+ * Its number on this phone.
+ */
+edit_id: number, 
+/**
+ * What it changes.
+ */
+doc: DocId, 
+/**
+ * What the person typed; none where only the bytes are left of what a restored server lacks (S14).
+ */
+edit: Edit | null, 
+/**
+ * The customer.
+ */
+customer: DocId | null, 
+/**
  * The customer's name, where known.
  */
 customer_name: string, 
@@ -936,7 +973,7 @@ id: DocId, } | { "type": "newest",
 /**
  * How many at most.
  */
-limit: number, } | { "type": "to_accept" } | { "type": "late" } | { "type": "people" } | { "type": "refused" } | { "type": "requests" };
+limit: number, } | { "type": "to_accept" } | { "type": "late" } | { "type": "people" } | { "type": "refused" } | { "type": "unsent" } | { "type": "requests" };
 
 /** What each query is answered with. */
 export type Answers = {
@@ -951,5 +988,6 @@ export type Answers = {
   late: Array<LateView>;
   people: Array<PersonView>;
   refused: Array<RefusedView>;
+  unsent: Array<UnsentView>;
   requests: Array<RequestView>;
 };

@@ -14,6 +14,7 @@ import type {
   Results,
   ToWorker,
 } from '../worker/messages.ts';
+import { keepLeft } from './left.ts';
 
 /** Says that a call was refused or failed; `problem` holds the words or their key. */
 export class CallProblem extends Error {
@@ -37,6 +38,8 @@ class Core {
   broken: string | null = $state(null);
   /** Set while the device's disk refuses writes. */
   diskFull = $state(false);
+  /** Set when the browser cleared this device's storage under the running app. */
+  wiped = $state(false);
   drafts: Draft[] = $state.raw([]);
   status: StatusView | null = $state.raw(null);
   /** Whether the store has been looked at: before that, nobody knows if there is a login. */
@@ -164,6 +167,13 @@ class Core {
         return;
       case 'disk':
         this.diskFull = !message.ok;
+        return;
+      case 'wiped':
+        this.wiped = true;
+        return;
+      case 'left':
+        keepLeft(message.left);
+        location.assign('/');
         return;
       case 'fatal':
         if (message.why === 'logged_out') location.assign('/');

@@ -1,11 +1,11 @@
 // Where an unfinished form is opened again, and how a refused edit becomes one (PWA-9).
 
-import type { Edit, Patch, RefusedView } from '../generated/types.ts';
+import type { DocId, Edit, Patch, RefusedView } from '../generated/types.ts';
 import type { Draft } from '../worker/messages.ts';
-import { core } from './core.svelte.ts';
-import { CUSTOMER, cardValues } from './customer.ts';
-import { overlaid } from './form.ts';
-import { VISIT } from './visit.ts';
+import { core, newDocId } from './core.svelte.ts';
+import { CUSTOMER, type CustomerValues, cardValues } from './customer.ts';
+import { formOf, overlaid, patchOf } from './form.ts';
+import { isBare, isUntouched, VISIT, type VisitValues } from './visit.ts';
 
 /** The address of a draft's form. */
 export function draftPath(draft: Draft): string {
@@ -18,7 +18,7 @@ export async function retried(refused: RefusedView): Promise<string | null> {
   const { edit } = refused;
   if (!('fields' in edit)) return null;
   const draft: Draft = {
-    ...(await formOfEdit(edit)),
+    ...(await formOfEdit(edit, refused)),
     customer_name: refused.customer_name,
     touched: Date.now(),
     instead_of: refused.edit_id,
@@ -27,17 +27,50 @@ export async function retried(refused: RefusedView): Promise<string | null> {
   return draftPath(draft);
 }
 
+/**
+ * Makes the edit that an unfinished form would have become, with every word of it; none if nothing was typed.
+ * `note` stands as the record of a visit that has none yet: without one, a photo or a result it is no visit (DOC-10).
+ */
+export async function entryOf(draft: Draft, note: string): Promise<Edit | null> {
+  if (draft.kind === 'visit') {
+    const visit = await core.query({ type: 'visit', id: draft.id });
+    const values = JSON.parse(draft.form) as VisitValues;
+    if (visit === null && isUntouched(values)) return null;
+    if (visit === null && isBare(values)) values.fields.record = note;
+    const fields = patchOf(core.schema('visit'), VISIT, visit === null ? null : formOf(VISIT, visit), values);
+    if (visit === null) return { type: 'create_visit', visit: draft.id, customer: draft.customer ?? '', fields };
+    return isEmpty(fields) ? null : { type: 'edit_visit', visit: draft.id, fields };
+  }
+  const card = await core.query({ type: 'customer', id: draft.id });
+  const values = JSON.parse(draft.form) as CustomerValues;
+  const fields = patchOf(core.schema('customer'), CUSTOMER, card === null ? null : cardValues(card), values);
+  if (isEmpty(fields)) return null;
+  return { type: card === null ? 'create_customer' : 'edit_customer', customer: draft.id, fields };
+}
+
+function isEmpty(fields: Patch): boolean {
+  return Object.keys(fields).length === 0;
+}
+
+/** What was erased for good cannot come back under its old number: the words become a new record. */
+function idFor(doc: DocId, refused: RefusedView): DocId {
+  return refused.refusal.rule === 'erased' ? newDocId() : doc;
+}
+
 async function formOfEdit(
   edit: Extract<Edit, { fields: Patch }>,
+  refused: RefusedView,
 ): Promise<Pick<Draft, 'id' | 'kind' | 'customer' | 'form'>> {
   const nothing = { fields: {}, records: {} };
   switch (edit.type) {
     case 'create_visit':
     case 'edit_visit': {
       const visit = await core.query({ type: 'visit', id: edit.visit });
-      const customer = edit.type === 'create_visit' ? edit.customer : (visit?.customer ?? null);
-      const form = JSON.stringify(overlaid(VISIT, visit ?? nothing, edit.fields));
-      return { id: edit.visit, kind: 'visit', customer, form };
+      const customer = edit.type === 'create_visit' ? edit.customer : (visit?.customer ?? refused.customer);
+      const form = overlaid(VISIT, visit ?? nothing, edit.fields);
+      const id = idFor(edit.visit, refused);
+      for (const { sha256 } of form.records.photos) await core.call({ type: 'photo_also', visit: id, sha256 });
+      return { id, kind: 'visit', customer, form: JSON.stringify(form) };
     }
     case 'create_customer':
     case 'edit_customer': {
@@ -45,7 +78,8 @@ async function formOfEdit(
       const records = card === null ? {} : cardValues(card).records;
       const source = card === null ? nothing : { fields: card.fields, records };
       const form = JSON.stringify(overlaid(CUSTOMER, source, edit.fields));
-      return { id: edit.customer, kind: 'customer', customer: card === null ? null : edit.customer, form };
+      const id = idFor(edit.customer, refused);
+      return { id, kind: 'customer', customer: card === null ? null : edit.customer, form };
     }
   }
 }

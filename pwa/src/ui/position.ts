@@ -2,6 +2,12 @@
 
 export type PositionFields = { position_lat_e7: string; position_lng_e7: string; position_accuracy_m: string };
 
+export const NO_POSITION: PositionFields = {
+  position_lat_e7: '',
+  position_lng_e7: '',
+  position_accuracy_m: '',
+};
+
 /** Metres: a thousandth of a degree, which tells one factory from the next and not one door from another. */
 export const COARSE_M = 100;
 const COARSE_E7 = 10_000;

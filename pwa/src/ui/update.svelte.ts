@@ -19,7 +19,9 @@ class Update {
   private async register(): Promise<void> {
     const controlled = navigator.serviceWorker.controller !== null;
     navigator.serviceWorker.addEventListener('controllerchange', () => {
-      // The first worker of a fresh device takes charge without a reload.
+      // The first worker of a fresh device takes charge without a reload. One that the browser cleared away, with all
+      // storage, leaves the screen as it is: it may hold the last words of a form.
+      if (navigator.serviceWorker.controller === null) return;
       if (controlled || this.reloading) location.reload();
     });
     const registration = await navigator.serviceWorker.register('/sw.js', { scope: '/' });

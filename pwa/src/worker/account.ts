@@ -19,10 +19,14 @@ export type LoginAnswer = {
 };
 
 /** What came of asking for a ticket. */
-export type Ticket = { type: 'ticket'; bytes: Uint8Array } | { type: 'login_needed' } | { type: 'unreachable' };
+export type Ticket =
+  { type: 'ticket'; bytes: Uint8Array } | { type: 'login_needed' } | { type: 'ended' } | { type: 'unreachable' };
 
 /** What the server holds of a photo: where to go on, and whether that is all of it, verified. */
 export type HeldAnswer = { held: number; whole: boolean };
+
+/** A way on which photos go up. */
+export type Uploads = Pick<Account, 'held' | 'putPart'>;
 
 const PATIENCE_MS = 15_000;
 /** For bytes that are long on the way: a part of a photo on a weak signal. */
@@ -53,6 +57,13 @@ async function heldAnswer(response: Response): Promise<HeldAnswer> {
   }
 }
 
+/** As [`codeOf`], and whether the device or its person was switched off, which only the body says. */
+async function codeOfLogin(response: Response): Promise<FailureCode> {
+  if (response.status !== 403) return codeOf(response.status);
+  const body = (await response.json().catch(() => null)) as { error?: { code?: string } } | null;
+  return body?.error?.code === 'access_ended' ? 'ended' : 'forbidden';
+}
+
 function codeOf(status: number): FailureCode {
   if (status === 401) return 'wrong_password';
   if (status === 429) return 'too_many_attempts';
@@ -77,7 +88,7 @@ export class Account {
   async login(name: string, password: string, label: string, device: string | null): Promise<LoginAnswer> {
     const body = device === null ? { name, password, label } : { name, password, label, device };
     const response = await post('/api/login', body, null);
-    if (!response.ok) throw new CallFailure(codeOf(response.status));
+    if (!response.ok) throw new CallFailure(await codeOfLogin(response));
     const answer = (await response.json()) as LoginAnswer;
     this.keep(answer);
     return answer;
@@ -95,11 +106,12 @@ export class Account {
     try {
       const response = await this.authorised((token) => post('/api/ticket', null, token));
       if (response === null) return { type: 'login_needed' };
-      if (!response.ok) return { type: 'unreachable' };
+      if (!response.ok) throw new CallFailure(await codeOfLogin(response));
       const { ticket } = (await response.json()) as { ticket: string };
       return { type: 'ticket', bytes: bytesOfHex(ticket) };
-    } catch {
-      return { type: 'unreachable' };
+    } catch (failure) {
+      const ended = failure instanceof CallFailure && failure.code === 'ended';
+      return { type: ended ? 'ended' : 'unreachable' };
     }
   }
 
@@ -113,6 +125,12 @@ export class Account {
   /** Revokes one device (S6). */
   async revoke(id: string): Promise<void> {
     const response = await this.granted((token) => post(`/api/devices/${id}/revoke`, null, token));
+    if (!response.ok) throw new CallFailure(codeOf(response.status));
+  }
+
+  /** Has what a device left in the company's keeping judged and stored like anything pushed (S15). */
+  async restore(id: string): Promise<void> {
+    const response = await this.granted((token) => post(`/api/devices/${id}/restore`, null, token));
     if (!response.ok) throw new CallFailure(codeOf(response.status));
   }
 
@@ -133,6 +151,40 @@ export class Account {
       });
     return heldAnswer(await this.granted(put));
   }
+
+  /**
+   * The one door of a device that was switched off (S6): it takes pushes, by the cookie alone, and answers with
+   * acknowledgements once they are on the server's disk.
+   */
+  async handOver(pushes: Uint8Array): Promise<Uint8Array> {
+    const response = await reached('/api/handover', {
+      method: 'POST',
+      headers: { 'content-type': 'application/cbor-seq' },
+      body: pushes as Uint8Array<ArrayBuffer>,
+      signal: AbortSignal.timeout(FILE_PATIENCE_MS),
+    });
+    if (!response.ok) throw new CallFailure(codeOf(response.status));
+    try {
+      return new Uint8Array(await response.arrayBuffer());
+    } catch {
+      throw new CallFailure('offline');
+    }
+  }
+
+  /** The same door for photos. */
+  readonly door: Uploads = {
+    held: async (sha256) =>
+      heldAnswer(await reached(`/api/handover/files/${sha256}/held`, { signal: AbortSignal.timeout(PATIENCE_MS) })),
+    putPart: async (sha256, offset, total, part) =>
+      heldAnswer(
+        await reached(`/api/handover/files/${sha256}?offset=${offset}&total=${total}`, {
+          method: 'PUT',
+          headers: { 'content-type': 'application/octet-stream' },
+          body: part,
+          signal: AbortSignal.timeout(FILE_PATIENCE_MS),
+        }),
+      ),
+  };
 
   /** A photo that a visit shows. */
   async file(sha256: string, visit: string): Promise<Blob> {
@@ -180,8 +232,8 @@ export class Account {
 
   private async refreshOnce(): Promise<boolean> {
     const response = await post('/api/refresh', null, null);
-    if (response.status === 401 || response.status === 403) return false;
-    if (!response.ok) throw new CallFailure(codeOf(response.status));
+    if (response.status === 401) return false;
+    if (!response.ok) throw new CallFailure(await codeOfLogin(response));
     this.keep((await response.json()) as LoginAnswer);
     return true;
   }

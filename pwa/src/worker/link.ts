@@ -8,6 +8,8 @@ export type LinkEvents = {
   frame: (frame: Uint8Array) => void;
   lost: () => void;
   loginEnded: () => void;
+  /** The device or its person was switched off. */
+  revoked: () => void;
 };
 
 /** How long a socket may take to open. */
@@ -29,6 +31,7 @@ export class Link {
     const ticket = await this.account.ticket();
     if (mine !== this.dial_number) return;
     if (ticket.type === 'login_needed') return this.events.loginEnded();
+    if (ticket.type === 'ended') return this.events.revoked();
     if (ticket.type === 'unreachable') return this.events.lost();
     const url = new URL('/sync/ws', self.location.href);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';

@@ -11,6 +11,16 @@ const LOCK = 'daybook-writer';
 /** A writer that does not answer for this long is taken over: a stuck tab, a stopped process. */
 const ANSWER_MS_MAX = 900;
 const READINGS_RETRY_MS = 30_000;
+/** Calls that wait for the server; everything else is answered by the writer's own disk. */
+const AT_THE_SERVER: Call['type'][] = [
+  'login',
+  'logout',
+  'devices',
+  'revoke_device',
+  'restore_device',
+  'hand_over',
+  'photo_get',
+];
 
 const tab = crypto.randomUUID();
 const channel = new BroadcastChannel('daybook');
@@ -44,7 +54,7 @@ function tellChanged(): void {
 }
 
 function isOwn(call: Call): boolean {
-  return ['draft_put', 'draft_delete', 'drafts', 'photo_add', 'photos'].includes(call.type);
+  return ['draft_put', 'draft_delete', 'drafts', 'photo_add', 'photo_also', 'photos'].includes(call.type);
 }
 
 async function own(call: Call): Promise<unknown> {
@@ -68,6 +78,11 @@ async function own(call: Call): Promise<unknown> {
       else broadcast({ type: 'photos_changed' });
       return shot.info;
     }
+    case 'photo_also':
+      await store.showPhotoIn(call.sha256, call.visit);
+      if (writer !== null) await writer.photos.reload();
+      else broadcast({ type: 'photos_changed' });
+      return null;
     case 'photos':
       return store.photos();
     default:
@@ -107,8 +122,7 @@ function finish(n: number, outcome: Outcome): void {
 
 function pass(n: number, call: Call): void {
   broadcast({ type: 'call', tab, n, call });
-  // These wait for the server; everything else is answered by the writer's own disk.
-  if (!['login', 'logout', 'devices', 'revoke_device', 'photo_get'].includes(call.type)) {
+  if (!AT_THE_SERVER.includes(call.type)) {
     clearTimeout(watch);
     watch = setTimeout(() => void takeOver(true), ANSWER_MS_MAX);
   }
@@ -143,8 +157,10 @@ async function heard(message: TabMessage): Promise<void> {
     case 'disk':
       tell({ type: 'disk', ok: message.ok });
       return;
+    case 'wiped':
+    case 'left':
     case 'drafts_changed':
-      tell({ type: 'drafts_changed' });
+      tell(message);
       return;
     case 'draft_deleted':
       tell({ type: 'drafts_changed' });
@@ -197,8 +213,16 @@ async function begin(release: (why: Error) => void): Promise<void> {
         tell({ type: 'disk', ok });
         broadcast({ type: 'disk', ok });
       },
+      left: (left) => {
+        tell({ type: 'left', left });
+        broadcast({ type: 'left', left });
+      },
       over: (why) => {
-        if (why === 'fenced') return release(new Error(why));
+        if (why === 'wiped') {
+          tell({ type: 'wiped' });
+          broadcast({ type: 'wiped' });
+        }
+        if (why === 'wiped' || why === 'fenced') return release(new Error(why));
         tell({ type: 'fatal', why });
       },
     });

@@ -43,6 +43,8 @@ export type DeviceRow = {
   last_contact_at: string | null;
   pending: { edits: number; photos: number; refused: number } | null;
   revoked_at: string | null;
+  /** How many items it left in the company's keeping that nobody has stored yet. */
+  quarantined: number;
 };
 
 /** What the server says of the person at login. */
@@ -60,6 +62,8 @@ export type Call =
   | { type: 'logout' }
   | { type: 'devices' }
   | { type: 'revoke_device'; id: string }
+  | { type: 'restore_device'; id: string }
+  | { type: 'hand_over' }
   | { type: 'photo_drop'; visit: DocId; sha256: string }
   | { type: 'wake' }
   // Answered by the tab's own worker from the store.
@@ -67,6 +71,7 @@ export type Call =
   | { type: 'draft_delete'; id: DocId }
   | { type: 'drafts' }
   | { type: 'photo_add'; visit: DocId; file: Blob; taken: string }
+  | { type: 'photo_also'; visit: DocId; sha256: string }
   | { type: 'photos' }
   | { type: 'rescue' }
   // Answered from the store if the bytes are there, else by the writer from the server.
@@ -84,11 +89,14 @@ export type Results = {
   logout: null;
   devices: DeviceRow[];
   revoke_device: null;
+  restore_device: null;
+  hand_over: null;
   wake: null;
   draft_put: null;
   draft_delete: null;
   drafts: Draft[];
   photo_add: PhotoInfo;
+  photo_also: null;
   photo_drop: null;
   photo_get: Blob;
   photos: OwnPhoto[];
@@ -110,7 +118,12 @@ export type FailureCode =
   | 'server_error'
   | 'other_person'
   | 'not_empty'
+  | 'ended'
+  | 'wiped'
   | 'bug';
+
+/** What a device that was switched off handed over before it emptied itself (S6). */
+export type LeftBehind = { name: string; edits: number; photos: number };
 
 export type Outcome = { ok: true; value: unknown } | { ok: false; problem: Problem };
 
@@ -134,6 +147,8 @@ export type FromWorker =
   | { type: 'ready'; constants: Constants; writer: boolean }
   | { type: 'drafts_changed' }
   | { type: 'disk'; ok: boolean }
+  | { type: 'wiped' }
+  | { type: 'left'; left: LeftBehind }
   | { type: 'fatal'; why: string };
 
 /** Between the workers of several tabs. */
@@ -146,4 +161,6 @@ export type TabMessage =
   | { type: 'draft_deleted'; id: DocId }
   | { type: 'changed' }
   | { type: 'disk'; ok: boolean }
+  | { type: 'wiped' }
+  | { type: 'left'; left: LeftBehind }
   | { type: 'drafts_changed' };

@@ -2,7 +2,7 @@
 // time in small parts, and the server's word before a photo counts as sent. Fetches photos of other people's
 // visits. Knows the store and the account; asks the core only what a visit holds.
 
-import { type Account, CallFailure, type HeldAnswer } from './account.ts';
+import { type Account, CallFailure, type HeldAnswer, type Uploads } from './account.ts';
 import type { DocId, Edit, SyncState } from '../generated/types.ts';
 import type { OwnPhoto, PictureSize } from './messages.ts';
 import { hashOf, thumbnail } from './photo.ts';
@@ -135,6 +135,16 @@ export class Photos {
     this.review();
   }
 
+  /**
+   * Sends everything unsent through another door, whatever became of its visit. One whose bytes are damaged has
+   * nothing to send.
+   */
+  async handOver(door: Uploads): Promise<void> {
+    await this.reload();
+    for (const photo of this.unsent) if (photo.state !== 'damaged') await this.send(photo, door);
+    await this.reload();
+  }
+
   private async reviewAll(): Promise<void> {
     this.reviewing = true;
     try {
@@ -202,7 +212,7 @@ export class Photos {
       for (;;) {
         const next = this.unsent.find((photo) => this.isDue(photo));
         if (next === undefined || this.stopped) break;
-        await this.send(next);
+        await this.send(next, this.account);
         this.pause_ms = PAUSE_MS_MIN;
         await this.reload();
       }
@@ -220,19 +230,19 @@ export class Photos {
   }
 
   /** Sends what the server lacks of one photo. Only its word that it holds the whole makes the photo sent. */
-  private async send(photo: OwnPhoto): Promise<void> {
+  private async send(photo: OwnPhoto, uploads: Uploads): Promise<void> {
     const { sha256 } = photo.info;
     const blob = await this.store.bytes(sha256, 'originals');
     if (blob === null || (await hashOf(blob)) !== sha256) {
       await this.store.changePhoto(sha256, (one) => ({ ...one, state: 'damaged' }));
       return;
     }
-    let answer: HeldAnswer = await this.account.held(sha256);
+    let answer: HeldAnswer = await uploads.held(sha256);
     while (!answer.whole) {
       if (this.stopped) return;
       const offset = answer.held;
       const part = await blob.slice(offset, offset + PART_BYTES).arrayBuffer();
-      answer = await this.account.putPart(sha256, offset, blob.size, part);
+      answer = await uploads.putPart(sha256, offset, blob.size, part);
     }
     await this.store.changePhoto(sha256, (one) => ({ ...one, state: 'sent' }));
     await this.store.evict('originals', ORIGINALS_MAX);

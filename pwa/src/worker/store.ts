@@ -13,6 +13,9 @@ export type Write = { puts: Row[]; deletes: string[] };
 /** Says that another tab has become the writer in the meantime; nothing was written. */
 export class FencedError extends Error {}
 
+/** Says that the browser has cleared this device's storage under the running app; nothing was written. */
+export class WipedError extends Error {}
+
 /** A photo's bytes, and when they were last put or looked at. */
 type StoredBytes = { blob: Blob; used: number };
 
@@ -121,11 +124,11 @@ export class PhoneStore {
     const done = committed(transaction);
     const driver = transaction.objectStore('driver');
     const rows = transaction.objectStore('rows');
-    let fenced = false;
+    let refused: Error | null = null;
     const check = driver.get('epoch');
     check.onsuccess = () => {
       if (check.result !== this.epoch) {
-        fenced = true;
+        refused = check.result === undefined ? new WipedError() : new FencedError();
         transaction.abort();
         return;
       }
@@ -137,8 +140,7 @@ export class PhoneStore {
     try {
       await done;
     } catch (failure) {
-      if (fenced) throw new FencedError();
-      throw failure;
+      throw refused ?? failure;
     }
   }
 
@@ -221,6 +223,16 @@ export class PhoneStore {
     await committed(transaction);
   }
 
+  /** Another form shows a photo of this device: it is that form's, too, and sent again if its bytes are here. */
+  async showPhotoIn(sha256: string, visit: string): Promise<void> {
+    const has_bytes = (await this.bytes(sha256, 'originals')) !== null;
+    await this.changePhoto(sha256, (photo) => ({
+      ...photo,
+      visits: [...new Set([...photo.visits, visit])],
+      state: has_bytes && photo.state === 'sent' ? 'draft' : photo.state,
+    }));
+  }
+
   /** A photo's bytes, if they are on this device. */
   async bytes(sha256: string, size: 'thumbs' | 'originals'): Promise<Blob | null> {
     const store = (await this.begin([size], 'readonly')).objectStore(size);
@@ -265,7 +277,7 @@ export class PhoneStore {
   async erase(): Promise<void> {
     const transaction = await this.begin(STORES, 'readwrite');
     for (const name of STORES) if (name !== 'driver') transaction.objectStore(name).clear();
-    transaction.objectStore('driver').delete('session');
+    for (const note of ['session', 'leaving']) transaction.objectStore('driver').delete(note);
     await committed(transaction);
   }
 

@@ -4,17 +4,26 @@
 import { Account, CallFailure, type LoginAnswer } from './account.ts';
 import { type Bridge, type CoreOutput, now, openBridge, outcomeOf } from './core.ts';
 import { Link } from './link.ts';
-import type { Query, RefusedView, VisitView } from '../generated/types.ts';
-import type { Call, FailureCode, Outcome } from './messages.ts';
+import type { Query, RefusedView, StatusView, VisitView } from '../generated/types.ts';
+import type { Call, FailureCode, LeftBehind, Outcome } from './messages.ts';
 import { Photos, type VisitPhotos } from './photos.ts';
-import { FencedError, type PhoneStore } from './store.ts';
+import { FencedError, type PhoneStore, WipedError } from './store.ts';
 
 export type WriterEvents = {
   changed: () => void;
   disk: (ok: boolean) => void;
+  /** This device was switched off, has handed everything over, and is empty (S6). */
+  left: (left: LeftBehind) => void;
   /** The writer must stop: another tab has taken over, or the core broke. */
   over: (why: string) => void;
 };
+
+/**
+ * Rounds without a push after which handing over is given up until it is asked for again: refused work is written
+ * down as unsent before it goes, and what waits in words for a customer that the server has lost has no bytes yet.
+ */
+const EMPTY_ROUNDS_MAX = 4;
+const LEAVING = 'leaving';
 
 /** Which installation this is, and whose forms and photos lie beside the core's rows. */
 type Session = { device: string; person?: string };
@@ -35,6 +44,8 @@ export class Writer {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private waiting: Waiting[] = [];
   private stopped = false;
+  private last_write: Promise<void> = Promise.resolve();
+  private leaving: Promise<Outcome> | null = null;
 
   private constructor(
     private readonly bridge: Bridge,
@@ -55,6 +66,7 @@ export class Writer {
       frame: (frame) => this.run(() => this.bridge.frame(now(), frame)),
       lost: () => this.run(() => this.bridge.disconnected(now())),
       loginEnded: () => this.run(() => this.bridge.login_ended(now())),
+      revoked: () => this.run(() => this.bridge.revoked(now())),
     });
   }
 
@@ -106,6 +118,16 @@ export class Writer {
           await this.account.revoke(call.id);
           return DONE;
         });
+      case 'restore_device':
+        return this.guard(async () => {
+          await this.account.restore(call.id);
+          return DONE;
+        });
+      case 'hand_over':
+        this.leaving ??= this.guard(() => this.leave()).finally(() => {
+          this.leaving = null;
+        });
+        return this.leaving;
       case 'rescue':
         return { ok: true, value: new Blob([this.bridge.export() as Uint8Array<ArrayBuffer>]) };
       default:
@@ -170,7 +192,7 @@ export class Writer {
   private carryOut(output: CoreOutput): void {
     switch (output.type) {
       case 'store':
-        void this.write(output);
+        this.last_write = this.write(output);
         return;
       case 'send':
         this.link.send(output.frame);
@@ -196,9 +218,11 @@ export class Writer {
     try {
       await this.store.write(output, intents);
     } catch (problem) {
-      if (problem instanceof FencedError) {
+      if (problem instanceof FencedError || problem instanceof WipedError) {
         this.stop();
-        this.events.over('fenced');
+        if (problem instanceof WipedError)
+          for (const { answer } of [...held, ...this.waiting]) answer(failure('wiped'));
+        this.events.over(problem instanceof WipedError ? 'wiped' : 'fenced');
         return;
       }
       this.waiting = [...held, ...this.waiting];
@@ -245,6 +269,50 @@ export class Writer {
   private async hasForms(): Promise<boolean> {
     const [drafts, photos] = await Promise.all([this.store.drafts(), this.store.photos()]);
     return drafts.length > 0 || photos.some((photo) => photo.state !== 'sent');
+  }
+
+  /** Waits until nothing is being written any more. */
+  private async written(): Promise<void> {
+    for (let seen; seen !== this.last_write;) {
+      seen = this.last_write;
+      await seen;
+    }
+  }
+
+  /**
+   * This device was switched off (S6): photos, then everything unsent go through the one door that is open to it.
+   * Only the server's word that it holds all of it lets the device empty itself; if the power goes before that, it
+   * begins again, and what was handed over is known.
+   */
+  private async leave(): Promise<Outcome> {
+    if (!this.bridge.is_revoked()) return failure('offline');
+    const { pending, profile } = this.query({ type: 'status' }) as StatusView;
+    // What goes may take several attempts, and is told of as one.
+    const begun = ((await this.store.note(LEAVING)) ?? { edits: 0, photos: 0 }) as Omit<LeftBehind, 'name'>;
+    const edits = Math.max(begun.edits, pending.edits + pending.refused);
+    const photos = Math.max(begun.photos, pending.photos);
+    await this.store.putNote(LEAVING, { edits, photos } satisfies Omit<LeftBehind, 'name'>);
+    await this.photos.handOver(this.account.door);
+    let state = 'goes';
+    for (let without = 0; state === 'goes' && without < EMPTY_ROUNDS_MAX;) {
+      let pushes = new Uint8Array();
+      await this.written();
+      this.run(() => {
+        pushes = new Uint8Array(this.bridge.handover(now()));
+      });
+      without = pushes.length === 0 ? without + 1 : 0;
+      const answer = await this.account.handOver(pushes);
+      this.run(() => {
+        state = this.bridge.handed_over(now(), answer);
+      });
+      await this.written();
+    }
+    if (state !== 'done') return failure('server_error');
+    this.stop();
+    await this.store.erase();
+    await this.account.logout();
+    this.events.left({ name: profile?.name ?? '', edits, photos });
+    return DONE;
   }
 
   private async logout(): Promise<Outcome> {

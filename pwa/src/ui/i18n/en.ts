@@ -17,6 +17,9 @@ export const en: Catalogue = {
     server_error: 'The server has a problem. Please try again later.',
     other_person: 'This device still holds unsent work of somebody else. That person must log in and send it first.',
     not_empty: 'There is unsent work.',
+    ended:
+      'This device was switched off; what was not sent is still here. Export it under Settings and give it to your assistant.',
+    wiped: 'The browser cleared the data of this device; this was not saved.',
     bug: 'Something broke in the app; nothing is lost. Please open it again.',
   },
   common: {
@@ -69,7 +72,37 @@ export const en: Catalogue = {
     busy: 'Logging in…',
     needsNetwork: 'The first login needs a network. After that, no signal is no problem.',
     again: 'Your login has ended. Everything on this device is kept; log in to go on sending.',
-    revoked: 'This device was switched off. Please ask your assistant.',
+    wiped:
+      'The browser cleared the data of this device. Log in again: what had reached the company is downloaded anew; of what had not, only what is being typed is left.',
+  },
+  ended: {
+    title: 'This device was switched off',
+    why: 'The company switched off this device or your account. What was not sent goes into the company’s keeping first; only then does this device empty itself.',
+    counts: (edits, photos, drafts) =>
+      [
+        edits > 0 ? `${edits} ${edits === 1 ? 'record' : 'records'} not sent` : '',
+        photos > 0 ? `${photos} ${photos === 1 ? 'photo' : 'photos'} not sent` : '',
+        drafts > 0 ? `${drafts} unfinished` : '',
+      ]
+        .filter(Boolean)
+        .join(' · '),
+    going: 'Handing it over. Please do not close the app…',
+    failed: 'Everything is still on this device; it is tried again by itself.',
+    again: 'Try again',
+    rescue: 'Export a copy',
+    stuck: (n) =>
+      `${n} unfinished ${n === 1 ? 'form' : 'forms'} cannot be handed over: the customer is no longer on this device. Export a copy first.`,
+    drop: 'I have the copy, go on',
+    draft: 'Unfinished draft',
+    left: (name, edits, photos) => {
+      const what = [
+        edits > 0 ? `${edits} ${edits === 1 ? 'record' : 'records'}` : '',
+        photos > 0 ? `${photos} ${photos === 1 ? 'photo' : 'photos'}` : '',
+      ]
+        .filter(Boolean)
+        .join(' and ');
+      return `This device of ${name} was switched off and is empty now. ${what === '' ? 'Nothing was unsent.' : `Unsent: ${what}, in the company’s keeping; the assistant decides about it.`}`;
+    },
   },
   sync: {
     title: 'Sync',
@@ -77,7 +110,6 @@ export const en: Catalogue = {
     syncing: 'Syncing',
     offline: 'Offline',
     loginNeeded: 'Log in',
-    revoked: 'Switched off',
     pending: (edits, photos) =>
       [edits > 0 ? `${edits} unsent` : '', photos > 0 ? plural(photos, 'photo') : ''].filter(Boolean).join(' · '),
     nothingPending: 'Everything has reached the company',
@@ -92,6 +124,24 @@ export const en: Catalogue = {
     refusedHint: 'The server did not take them; everything you wrote is here.',
     refusedOpen: 'Open',
     refusedForget: 'No longer needed',
+    unsentTitle: 'Not at the company yet',
+    unsentHint: 'All of it is saved on this device and goes by itself when there is signal.',
+    unsentMore: (n) => `${n} more`,
+    again: 'Sent again, because the company restored its data',
+    kinds: {
+      create_customer: 'New customer',
+      edit_customer: 'Card',
+      create_visit: 'Visit',
+      edit_visit: 'Visit changed',
+      void_visit: 'Void',
+      create_comment: 'Comment',
+    },
+    position: 'Position',
+    kept: 'kept',
+    removed: 'removed',
+    photoCount: (n) => `${n} ${n === 1 ? 'photo' : 'photos'}`,
+    yes: 'yes',
+    no: 'no',
     photosTitle: 'Photos not yet at the company',
     photosHint: 'Sent one by one, going on after a cut; sent only once the company has verified them.',
     photoStates: {
@@ -282,6 +332,9 @@ export const en: Catalogue = {
     addPhoto: 'Take photo',
     photoLocal: 'Kept on this device; uploaded once the visit has reached the company',
     positionNone: 'Position not kept',
+    customerGone:
+      'This customer is no longer on this device, so nothing can be saved here. Every word is below, to be copied.',
+    positionOff: 'The company keeps no positions',
     positionKeep: 'Keep position',
     positionKept: (metres: number) => `Position kept, within about ${metres} m`,
     positionForget: 'Forget',
@@ -514,6 +567,13 @@ export const en: Catalogue = {
     revoke: 'Switch off',
     revokeAsk: (person, label) => `Switch off “${label}” of ${person}? Only this one device.`,
     revoked: (when) => `Switched off ${when}`,
+    kept: (n) => `${n} kept…`,
+    keptTitle: 'In the company’s keeping',
+    keptAsk: (person, n) =>
+      `When this device of ${person} was switched off it handed over ${n} unsent ${n === 1 ? 'item' : 'items'}. Stored, they are like anything sent, in the name of ${person}; what a rule forbids stays here with its reason.`,
+    restore: 'Store',
+    restored: 'Stored',
+    restoredPartly: (n) => `${n} could not be stored and ${n === 1 ? 'stays' : 'stay'} in the company’s keeping.`,
     offline: 'The devices table needs a network.',
     none: 'No devices',
     counts: (edits, photos, refused) =>

@@ -1,5 +1,6 @@
 // Every word of the app in Chinese. `en.ts` must have the same shape, which the compiler checks.
 
+import type { Edit } from '../../generated/types.ts';
 import type { FailureCode } from '../../worker/messages.ts';
 
 const failures: Record<FailureCode, string> = {
@@ -11,6 +12,8 @@ const failures: Record<FailureCode, string> = {
   server_error: '服务器出了问题，请稍后再试。',
   other_person: '这台设备上还有另一个人的未传内容。请先由本人登录并传完。',
   not_empty: '还有未传的内容。',
+  ended: '这台设备已停用，没传的内容还在本机。请在“设置”里导出，交给内勤。',
+  wiped: '浏览器清除了本机数据，这一条没有保存。',
   bug: '程序出了问题，内容没有丢。请重新打开。',
 };
 
@@ -69,7 +72,32 @@ export const zh = {
     busy: '正在登录…',
     needsNetwork: '第一次登录需要网络，以后没有信号也能用。',
     again: '登录已过期。本机内容都在，登录后继续上传。',
-    revoked: '这台设备已停用，请联系内勤。',
+    wiped: '浏览器清除了本机的数据。请重新登录，已到公司的内容会重新下载；没传的只剩屏幕上正在写的。',
+  },
+  ended: {
+    title: '这台设备已停用',
+    why: '公司停用了这台设备或您的账号。没传的内容会先交给公司保管，交完以后本机才清空。',
+    counts: (edits: number, photos: number, drafts: number) =>
+      [
+        edits > 0 ? `${edits} 条记录没传` : '',
+        photos > 0 ? `${photos} 张照片没传` : '',
+        drafts > 0 ? `${drafts} 份没写完` : '',
+      ]
+        .filter(Boolean)
+        .join(' · '),
+    going: '正在交给公司保管，请不要关闭…',
+    failed: '内容都还在本机，连上后会自动再试。',
+    again: '再试一次',
+    rescue: '导出一份留底',
+    stuck: (n: number) => `有 ${n} 份没写完的表单交不出去：客户已不在这台设备上。请先导出一份留底。`,
+    drop: '已留底，继续',
+    draft: '没写完的草稿',
+    left: (name: string, edits: number, photos: number) => {
+      const what = [edits > 0 ? `${edits} 条记录` : '', photos > 0 ? `${photos} 张照片` : '']
+        .filter(Boolean)
+        .join('、');
+      return `${name}的这台设备已停用，本机资料已清空。${what === '' ? '没有未传的内容。' : `没传的 ${what}已交公司保管，由内勤决定入账。`}`;
+    },
   },
   sync: {
     title: '同步',
@@ -77,7 +105,6 @@ export const zh = {
     syncing: '正在同步',
     offline: '离线',
     loginNeeded: '需登录',
-    revoked: '已停用',
     pending: (edits: number, photos: number) =>
       edits === 0 && photos > 0
         ? `${photos} 张照片未传`
@@ -94,6 +121,24 @@ export const zh = {
     refusedHint: '服务器没有接收，您写的内容都在这里。',
     refusedOpen: '打开处理',
     refusedForget: '不再需要',
+    unsentTitle: '还没到公司的记录',
+    unsentHint: '都已存在本机，有信号就自动上传。',
+    unsentMore: (n: number) => `再看 ${n} 条`,
+    again: '公司恢复过数据，这条重新上传',
+    kinds: {
+      create_customer: '新客户',
+      edit_customer: '改资料',
+      create_visit: '拜访',
+      edit_visit: '改拜访',
+      void_visit: '作废',
+      create_comment: '批示',
+    } as Record<Edit['type'], string>,
+    position: '位置',
+    kept: '已记',
+    removed: '删去',
+    photoCount: (n: number) => `${n} 张照片`,
+    yes: '是',
+    no: '否',
     photosTitle: '还没到公司的照片',
     photosHint: '一张一张传，断了会接着传；公司核对无误才算传完。',
     photoStates: {
@@ -270,6 +315,8 @@ export const zh = {
     addPhoto: '拍照',
     photoLocal: '已存在本机，拜访到公司后自动上传',
     positionNone: '位置不记录',
+    customerGone: '这位客户已不在这台设备上，这里不能保存。写的内容都在下面，可以复制。',
+    positionOff: '公司不记录位置',
     positionKeep: '记下位置',
     positionKept: (metres: number) => `位置已记，约 ${metres} 米内`,
     positionForget: '不记',
@@ -466,6 +513,13 @@ export const zh = {
     revoke: '停用',
     revokeAsk: (person: string, label: string) => `停用 ${person} 的“${label}”？只停用这一台。`,
     revoked: (when: string) => `已停用 ${when}`,
+    kept: (n: number) => `保管 ${n} 条…`,
+    keptTitle: '公司保管的内容',
+    keptAsk: (person: string, n: number) =>
+      `${person} 的这台设备停用时交来 ${n} 条没传的内容。入账后与平时上传的一样，仍记在 ${person} 名下；不合规则的会留下并注明原因。`,
+    restore: '入账',
+    restored: '已入账',
+    restoredPartly: (n: number) => `还有 ${n} 条没能入账，仍由公司保管。`,
     offline: '设备表需要网络。',
     none: '没有设备',
     counts: (edits: number, photos: number, refused: number) =>

@@ -9,6 +9,7 @@ use crate::document::{Document, Kind};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId, Scope};
 use crate::ledger::event::FieldChange;
 use crate::limits;
+use crate::planted::{self, Bug};
 use crate::projection::{EXCERPT_CHARS_MAX, Projection, excerpt};
 use crate::refusal::{Refusal, Rule};
 use crate::wire::{self, ChangeHeader};
@@ -114,6 +115,9 @@ impl Ground {
 
     /// Judges what a change says of itself.
     fn judge(&self, header: &ChangeHeader, person: PersonId) -> Result<(), Refusal> {
+        if takes_orphans() && header.deps.iter().any(|dep| !self.max_op.contains_key(dep)) {
+            return Ok(());
+        }
         let last_seq = self.last_seq.get(&header.actor).copied().unwrap_or(0);
         if header.seq > last_seq + 1 {
             return Err(Rule::SequenceGap.into());
@@ -139,6 +143,11 @@ impl Ground {
         }
         Ok(())
     }
+}
+
+/// A planted bug: what has no ground is taken as if it had.
+fn takes_orphans() -> bool {
+    planted::is(Bug::AcceptsOrphan) || planted::is(Bug::SettlesHalf)
 }
 
 /// How many changes, from the first on, are what they claim to be, and why the next one is not.
@@ -180,7 +189,11 @@ fn shadow(input: &AdmissionInput, limit: usize) -> Result<Admitted, (usize, Refu
         return Err((0, refused.unwrap_or_else(|| Rule::ChangeMalformed.into())));
     }
     let failed = |refusal: Refusal| (count, refusal);
-    document.apply(&input.changes[..count]).map_err(|_| failed(unloadable("apply")))?;
+    if takes_orphans() {
+        input.changes[..count].iter().for_each(|change| drop(document.apply(std::slice::from_ref(change))));
+    } else {
+        document.apply(&input.changes[..count]).map_err(|_| failed(unloadable("apply")))?;
+    }
     if document.change_count() > limits::DOCUMENT_CHANGES_MAX {
         return Err(failed(Refusal::about(Rule::DocumentTooLarge, "changes")));
     }

@@ -7,6 +7,7 @@ pub mod order;
 pub mod sorted;
 pub mod cbor;
 pub mod json;
+pub mod planted;
 pub mod limits;
 pub mod id;
 pub mod entropy;

@@ -39,18 +39,36 @@ faults! {
     PhoneWriteLost,
     /// A write that the phone's disk had not confirmed survives a crash.
     PhoneWriteKept,
-    /// The phone's disk refuses a write (quota).
+    /// The phone's disk refuses a write.
     PhoneWriteFailed,
+    /// The phone's disk refuses every write for a while (quota).
+    PhoneFull,
+    /// Another tab of the browser takes the phone over while the former one lives on.
+    TabTakenOver,
     /// A phone comes back from an older copy of its own disk.
     PhoneRestored,
     /// A second phone starts from a copy of the first one's disk.
     PhoneCloned,
+    /// A copy of a phone's disk is logged in as a device of its own.
+    PhoneRegisteredAnew,
     /// Everything on a phone's disk is gone.
     PhoneEvicted,
     /// A phone's wall clock jumps.
     ClockJumped,
     /// A phone starts with a wall clock that is wrong by more than a day.
     ClockWrong,
+    /// A phone's software is too old for the server, until it is updated.
+    SoftwareTooOld,
+    /// A phone's software is newer than the server's.
+    SoftwareNewer,
+    /// Newer software has written what this version's table does not know.
+    NewerSchema,
+    /// Frames travel in one HTTP request instead of a socket.
+    OneShotExchange,
+    /// A socket takes its pages in slowly.
+    SlowReader,
+    /// An admission worker dies over a job.
+    AdmissionWorkerDied,
     /// The server dies between two of its outputs, before a commit.
     ServerCrashedBeforeCommit,
     /// The server dies after a commit, before its answer left.

@@ -12,3 +12,5 @@ pub mod model;
 pub mod process;
 pub mod sim;
 pub mod world;
+#[cfg(feature = "planted")]
+pub mod planted;

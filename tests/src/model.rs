@@ -51,7 +51,8 @@ pub struct Model {
     last_seq: Seq,
     acknowledged: BTreeMap<ChangeHash, (DocId, DeviceId)>,
     actors: BTreeMap<ActorId, DeviceId>,
-    revoked: BTreeSet<DeviceId>,
+    /// Devices that were revoked, each with the place in the log after which nothing of it may stand.
+    revoked: BTreeMap<DeviceId, Seq>,
     /// Everything typed, in order.
     pub typed: Vec<TypedEdit>,
     canaries: BTreeMap<u32, DocId>,
@@ -140,7 +141,7 @@ impl Model {
     fn learn_request(&mut self, event: &LedgerEvent) -> Result<(), Violation> {
         match event.request {
             Some(request) if !self.requests.insert(request) => {
-                Err(format!("request {request:?} took effect twice"))
+                Err(format!("request {request:?} took effect twice (I11)"))
             }
             _ => Ok(()),
         }
@@ -208,14 +209,15 @@ impl Model {
 
     /// The server was set back to an older copy: what was acknowledged since is only as safe as the phone
     /// that holds it, and what the ledger decided since is gone.
-    pub fn set_back(&mut self, older: &Model) {
+    pub fn set_back(&mut self, older: &Model, head: Seq) {
         let typed = std::mem::take(&mut self.typed);
         let canaries = std::mem::take(&mut self.canaries);
         let revoked = std::mem::take(&mut self.revoked);
         *self = older.clone();
         self.typed = typed;
         self.canaries = canaries;
-        self.revoked = revoked;
+        // Places in the log begin anew where the backup ended.
+        self.revoked = revoked.into_iter().map(|(device, at)| (device, at.min(head))).collect();
     }
 
     /// Learns that a change by an actor was merged from a device; an actor belongs to one device (SIM-7).
@@ -226,13 +228,18 @@ impl Model {
     }
 
     /// Learns that a device was revoked.
-    pub fn revoke(&mut self, device: DeviceId) {
-        self.revoked.insert(device);
+    pub fn revoke(&mut self, device: DeviceId, head: Seq) {
+        self.revoked.insert(device, head);
+    }
+
+    /// The place in the log after which nothing of a revoked device may stand.
+    pub fn revoked_at(&self, device: DeviceId) -> Option<Seq> {
+        self.revoked.get(&device).copied()
     }
 
     /// Whether a device was revoked.
     pub fn is_revoked(&self, device: DeviceId) -> bool {
-        self.revoked.contains(&device)
+        self.revoked.contains_key(&device)
     }
 
     /// Draws the canary of a new customer: a text that must never reach a person without a grant.

@@ -93,6 +93,11 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
     }
 }
 
+/// Lives one world and says what was wrong in it, if anything was.
+pub fn violation(seed: u64) -> Option<Violation> {
+    live(seed, false).err().map(|(violation, _)| violation)
+}
+
 /// Lives one world and keeps its story.
 ///
 /// # Errors
@@ -129,6 +134,31 @@ fn report(world: &World) -> Report {
         refused_at_once: world.refused_at_once,
         steps: world.steps,
     }
+}
+
+/// Lives the worlds of `count` seeds from `first` on and names every one in which something was wrong.
+pub fn survey(first: u64, count: u64) -> Vec<(u64, Violation)> {
+    let next = AtomicU64::new(first);
+    let found = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    if let Some(violation) = violation(seed) {
+                        found.lock().expect("no thread panics with it").push((seed, violation));
+                    }
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().expect("no thread panics with it");
+    found.sort();
+    found
 }
 
 /// Lives the worlds of `count` seeds from `first` on, over as many threads as there are processors.

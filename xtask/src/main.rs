@@ -45,6 +45,9 @@ enum Task {
     Sim {
         /// The seed to replay; without it the simulator runs until stopped
         seed: Option<u64>,
+        /// Plant every bug in turn instead, and fail unless each is caught
+        #[arg(long, conflicts_with = "seed")]
+        planted: bool,
     },
     /// Fuzz one target until stopped, or each for so many seconds (needs `cargo install cargo-fuzz`)
     Fuzz {
@@ -91,7 +94,11 @@ fn perform() -> Result<()> {
     match Arguments::parse().task {
         Task::Run { listen, data, debug } => run(&listen, &data, debug),
         Task::Test { no_browser } => test(no_browser),
-        Task::Sim { seed } => {
+        Task::Sim { planted: true, .. } => {
+            let sim = ["run", "--release", "-p", "daybook-tests", "--features", "planted", "--bin", "sim"];
+            cargo(sim).args(["--", "--planted"]).go()
+        }
+        Task::Sim { seed, .. } => {
             let seed = seed.map(|seed| seed.to_string());
             cargo(["run", "--release", "-p", "daybook-tests", "--bin", "sim", "--"]).args(seed).go()
         }

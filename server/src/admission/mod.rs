@@ -2,6 +2,7 @@
 //! The bytes come from outside, and Automerge may panic, spin or eat memory on them; so it runs in child
 //! processes with limits ([`WorkerPool`]). Knows neither the database nor who asked.
 
+pub mod halving;
 mod judging;
 mod pool;
 mod worker;

@@ -1,6 +1,5 @@
-//! The parent's side: worker processes, one a thread, restarted when they die or hang. When a worker is lost
-//! over a batch, its jobs are judged one by one; a job on which a worker dies alone is halved until the change
-//! is found that does it; that one is refused, those before it pass. Nothing here reads what is in a change.
+//! The parent's side: worker processes, one a thread, restarted when they die or hang. What a loss costs is
+//! decided in [`super::halving`]. Nothing here reads what is in a change.
 
 use std::io::{self, BufReader, Read};
 use std::os::fd::OwnedFd;
@@ -12,10 +11,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use shared::limits::ADMISSION_MS_MAX;
-use shared::refusal::Rule;
 
 use super::worker::{Answer, READY, WORKER_COMMAND, read_frame, write_frame};
-use super::{Job, Judged, Verdict};
+use super::{Job, Judged, Verdict, halving};
 
 /// Jobs that one worker is given at once: 3 ms of work, against which the turn between two batches (about
 /// 20 µs) is nothing, and few enough to judge one by one when the worker is lost over them.
@@ -188,10 +186,10 @@ struct Lost;
 impl Keeper {
     fn run(mut self) {
         while let Some(jobs) = self.next_batch() {
-            let verdicts = self.judge_batch(&jobs);
+            let judged = halving::judge_all(&mut self, &jobs);
             let receive = self.shared.on_judged.lock().expect("no holder of this lock panics");
             if let Some(receive) = receive.as_ref() {
-                receive(Judged(verdicts));
+                receive(judged);
             }
         }
     }
@@ -217,64 +215,6 @@ impl Keeper {
             }
         }
         Some(batch)
-    }
-
-    fn judge_batch(&mut self, jobs: &[Job]) -> Vec<(u64, Verdict)> {
-        if let Some(verdicts) = self.try_jobs(jobs) {
-            return verdicts;
-        }
-        // The worker was lost over one of them and does not say which.
-        jobs.iter().map(|job| (job.id, self.judge_suspect(job))).collect()
-    }
-
-    /// Judges one job alone; if the worker is lost, finds the changes that stand.
-    fn judge_suspect(&mut self, job: &Job) -> Verdict {
-        if let Some(verdict) = self.try_one(job) {
-            return verdict;
-        }
-        let fresh = job.changes.len() - job.replayed;
-        // `stands` changes are known to be judged without loss, `falls` are known to lose the worker.
-        let (mut stands, mut falls) = (0, fresh);
-        let mut best = None;
-        while falls > stands + 1 {
-            let middle = stands + (falls - stands) / 2;
-            let mut part = job.clone();
-            part.changes.truncate(job.replayed + middle);
-            match self.try_one(&part) {
-                Some(verdict) => (stands, best) = (middle, Some(verdict)),
-                None => falls = middle,
-            }
-        }
-        match best {
-            Some(Ok(mut admitted)) => {
-                if admitted.refused.is_none() {
-                    admitted.refused = Some(Rule::Unloadable.into());
-                }
-                Ok(admitted)
-            }
-            Some(Err(refusal)) => Err(refusal),
-            None => Err(Rule::Unloadable.into()),
-        }
-    }
-
-    fn try_one(&mut self, job: &Job) -> Option<Verdict> {
-        self.try_jobs(std::slice::from_ref(job))?.pop().map(|(_, verdict)| verdict)
-    }
-
-    /// Has the worker judge jobs; none if it was lost over them.
-    fn try_jobs(&mut self, jobs: &[Job]) -> Option<Vec<(u64, Verdict)>> {
-        let limit = self.shared.options.time_limit;
-        let Ok(worker) = self.worker() else {
-            tracing::error!("an admission worker could not be started");
-            return None;
-        };
-        let verdicts = worker.ask(jobs, limit);
-        if verdicts.is_none() {
-            self.shared.deaths.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!("an admission worker was lost and is replaced");
-            self.worker = None;
-        }
-        verdicts
     }
 
     fn worker(&mut self) -> Result<&mut Worker, Lost> {
@@ -304,6 +244,23 @@ impl Keeper {
         let deadline = Instant::now() + options.time_limit;
         let is_ready = skip_noise(&mut Until { stream: &worker.stream, deadline });
         if is_ready { Ok(worker) } else { Err(Lost) }
+    }
+}
+
+impl halving::Worker for Keeper {
+    fn try_jobs(&mut self, jobs: &[Job]) -> Option<Vec<(u64, Verdict)>> {
+        let limit = self.shared.options.time_limit;
+        let Ok(worker) = self.worker() else {
+            tracing::error!("an admission worker could not be started");
+            return None;
+        };
+        let verdicts = worker.ask(jobs, limit);
+        if verdicts.is_none() {
+            self.shared.deaths.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("an admission worker was lost and is replaced");
+            self.worker = None;
+        }
+        verdicts
     }
 }
 

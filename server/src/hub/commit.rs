@@ -10,6 +10,7 @@ use shared::id::{ActorId, DeviceId, DocId, PersonId, RequestId, Scope, Seq};
 use shared::ledger::event::{LateKind, LateState, LateWork, NoticeKind};
 use shared::ledger::people::{Access, Principal};
 use shared::ledger::{EventKind, LedgerEvent};
+use shared::planted::{self, Bug};
 use shared::protocol::{Ack, ItemResult, PendingCounts};
 use shared::refusal::{Refusal, Rule};
 use shared::time::UtcMillis;
@@ -245,6 +246,9 @@ impl<'t, T: Transaction> Posting<'t, T> {
 
     /// The person and the device may have been switched off while the group was judged.
     fn may_speak(&self, push: &PlannedPush) -> Result<bool, StoreFailure> {
+        if planted::is(Bug::RevokedMayPush) {
+            return Ok(true);
+        }
         let person = self.tx.lookup().person(push.identity.person)?;
         let device = self.tx.lookup().device(push.identity.device)?;
         Ok(person.is_some_and(|person| person.active)
@@ -302,7 +306,9 @@ impl<'t, T: Transaction> Posting<'t, T> {
                 continue;
             }
             match self.tx.lookup().actor(actor)? {
-                Some((device, _)) if device != change.device => return Ok(Some(nth)),
+                Some((device, _)) if device != change.device && !planted::is(Bug::ActorOfAnyDevice) => {
+                    return Ok(Some(nth));
+                }
                 Some(_) => {}
                 None => self.tx.put_actor(actor, change.device, work.person)?,
             }
@@ -334,7 +340,10 @@ impl<'t, T: Transaction> Posting<'t, T> {
                 actor_seq: change.header.seq,
                 max_op: change.header.max_op(),
                 device: change.device,
-                person: work.person,
+                person: match &work.stored {
+                    Some(stored) if planted::is(Bug::AttributedToAuthor) => stored.author,
+                    _ => work.person,
+                },
                 received: change.received,
                 recorded: change.recorded,
             };
@@ -362,7 +371,9 @@ impl<'t, T: Transaction> Posting<'t, T> {
             changes: work.stored.as_ref().map_or(0, |row| row.changes) + applied as u64,
             digest,
         };
-        self.tx.put_document(&row, admitted.saved(), admitted.projection())?;
+        let stale = if planted::is(Bug::StaleSnapshot) { self.tx.lookup().snapshot(work.doc)? } else { None };
+        let saved = stale.as_deref().unwrap_or(admitted.saved());
+        self.tx.put_document(&row, saved, admitted.projection())?;
         self.touch(work.scope).digest ^= work.stored.as_ref().map_or(0, |row| row.digest.0) ^ digest.0;
         if work.standing == Standing::Late {
             self.late_fact(work)?;

@@ -5,6 +5,7 @@ use shared::id::{DeviceId, DocId, PersonId, RequestId, Scope, Seq};
 use shared::ledger::event::{LateKind, LateState, LateWork, NoticeKind};
 use shared::ledger::people::{Access, Principal, customer_grants};
 use shared::ledger::{self, Command, CustomerRecord, EventKind, LedgerRead, Person, Role, Team};
+use shared::planted::{self, Bug};
 use shared::projection::Projection;
 use shared::protocol::{ItemResult, PushItem};
 use shared::refusal::{Refusal, Rule};
@@ -221,7 +222,7 @@ impl<T: Transaction> Posting<'_, T> {
             }
         };
         let passing = matches!(&result, ItemResult::Refused(refusal) if refusal.rule.is_passing());
-        if !passing {
+        if !passing && !planted::is(Bug::RequestNotRemembered) {
             self.tx.put_request(id, push.identity.person, push.identity.device, self.now, &result)?;
         }
         Ok(result)

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use shared::id::{DeviceId, IncarnationId, PersonId, Seq};
 use shared::ledger::people::Principal;
 use shared::limits;
+use shared::planted::{self, Bug};
 use shared::protocol::{
     self, Ack, ClientFrame, Cursor, Digest, Goodbye, Hello, ItemResult, PROTOCOL_VERSION, PendingCounts,
     Push, ServerFrame, Welcome,
@@ -318,7 +319,10 @@ impl<S: Store> Hub<S> {
             self.want_digests(page.session);
         }
         self.send_page(page.session, page.frame);
-        let next = self.sessions.get_mut(&page.session).and_then(|state| state.pulls.pop_front());
+        let next = self
+            .sessions
+            .get_mut(&page.session)
+            .and_then(|state| state.pulls.pop_front().map(|cursor| state.onward(cursor)));
         match next {
             Some(cursor) => self.read(page.session, cursor, None, None),
             None => self.serve(page.session),
@@ -350,6 +354,7 @@ impl<S: Store> Hub<S> {
         }
         self.publish(committed);
         match &command {
+            Administration::RevokeDevice { .. } if planted::is(Bug::RevokedKeepsSession) => {}
             Administration::RevokeDevice { device } => {
                 self.close_where(Goodbye::Revoked, |session| session.identity.device == *device);
             }
@@ -567,6 +572,7 @@ impl<S: Store> Hub<S> {
         let state = self.sessions.get_mut(&session).expect("the caller has it");
         let cursor = FeedCursor::decode(Some(cursor), state.view, head);
         if state.reading.is_none() {
+            let cursor = state.onward(cursor);
             self.read(session, cursor, None, None);
         } else if state.pulls.len() < PULLS_WAITING_MAX {
             state.pulls.push_back(cursor);
@@ -692,7 +698,12 @@ impl<S: Store> Hub<S> {
                 self.stats.store_failures += 1;
                 self.stats.store_writable = false;
                 for push in pushes {
-                    let refused = |_: &group::Planned| ItemResult::Refused(Rule::StoreUnavailable.into());
+                    let refused = |_: &group::Planned| {
+                        if planted::is(Bug::AcksFailedCommit) {
+                            return ItemResult::Accepted(self.head);
+                        }
+                        ItemResult::Refused(Rule::StoreUnavailable.into())
+                    };
                     let results = push.items.iter().map(refused).collect();
                     self.answer(push.session, Ack { batch: push.batch, received: push.received, results });
                 }

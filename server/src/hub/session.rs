@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use shared::id::{Scope, Seq};
 use shared::ledger::people::Principal;
+use shared::planted::{self, Bug};
 use shared::protocol::Digest;
 
 use super::feed::FeedCursor;
@@ -74,12 +75,60 @@ impl Session {
         }
     }
 
+    /// From where a pull is answered: where the session's pages end by now, if its cursor is of before. The device
+    /// takes those pages before the answer, and may have dropped what they removed (HUB-15).
+    pub(super) fn onward(&self, cursor: FeedCursor) -> FeedCursor {
+        match self.position {
+            Some(position)
+                if self.transport == Transport::Live && cursor.pass.is_none() && position > cursor.base =>
+            {
+                FeedCursor::at(self.view, position)
+            }
+            _ => cursor,
+        }
+    }
+
     /// Whether the session can be served a page of what was committed since its position.
     pub(super) fn is_waiting(&self) -> bool {
         self.transport == Transport::Live
             && self.dirty
-            && !self.in_flight
+            && (!self.in_flight || planted::is(Bug::PageNotAwaited))
             && self.reading.is_none()
             && self.position.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::id::{DeviceId, PersonId};
+
+    use super::*;
+    use crate::hub::feed::Pass;
+
+    fn session(transport: Transport, position: Option<u64>) -> Session {
+        let identity = Identity { person: PersonId([1; 16]), device: DeviceId([2; 16]) };
+        let mut session = Session::new(identity, transport, Vec::new());
+        session.position = position.map(Seq);
+        session
+    }
+
+    /// HUB-15
+    #[test]
+    fn a_pull_goes_on_from_where_the_pages_of_a_live_session_end() {
+        let live = session(Transport::Live, Some(31));
+        let before = FeedCursor::at(live.view, Seq(28));
+        assert_eq!(
+            live.onward(before.clone()).base,
+            Seq(31),
+            "what was removed at 29 may be gone from the device"
+        );
+        assert_eq!(live.onward(FeedCursor::at(live.view, Seq(35))).base, Seq(35), "never back");
+        let pass = Pass { target: Seq(30), scope: None, doc: None, repair: None };
+        let midway = FeedCursor { pass: Some(pass), ..before.clone() };
+        assert_eq!(live.onward(midway.clone()), midway, "a pass is finished as it was begun");
+        let pulling = session(Transport::Live, None);
+        assert_eq!(pulling.onward(before.clone()), before, "its pages end nowhere yet");
+        let request = session(Transport::OneShot, Some(31));
+        assert_eq!(request.onward(before.clone()), before, "nothing is told to a request by itself");
     }
 }

@@ -14,6 +14,7 @@ use crate::id::{ActorId, ChangeHash, DocId, IncarnationId, Scope};
 use crate::ledger::LedgerEvent;
 use crate::ledger::people::Access;
 use crate::order;
+use crate::planted::{self, Bug};
 use crate::protocol::{ClientFrame, Item, Page};
 use crate::refusal::Rule;
 use crate::time::{Now, UtcMillis};
@@ -317,6 +318,9 @@ impl Client {
     /// Puts every own change of a document that the server's copy lacks back into the outbox.
     fn reoffer_missing(&mut self, now: Now, doc: DocId, server: Option<&mut Document>) {
         let Some(row) = self.held.get(doc) else { return };
+        if planted::is(Bug::ForgetsAfterRestore) {
+            return;
+        }
         let (kind, scope, received) = (row.kind, row.scope, row.received);
         let Ok(mut document) = Document::load(&row.saved) else { return };
         // What an earlier restore lost and nobody took back yet builds on what this one may have lost.

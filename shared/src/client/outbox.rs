@@ -8,6 +8,7 @@ use crate::client::storing::Storing;
 use crate::entropy::Entropy;
 use crate::id::{ChangeHash, DocId, RequestId, Scope};
 use crate::limits::{BATCH_ITEMS_MAX, FRAME_BYTES_MAX, PUSHES_IN_FLIGHT_MAX};
+use crate::planted::{self, Bug};
 use crate::protocol::PushItem;
 use crate::sorted::{Map, Set};
 
@@ -190,7 +191,7 @@ impl Outbox {
         is_held: impl Fn(DocId) -> bool,
         releases: &[Scope],
     ) -> Option<(u64, Vec<PushItem>)> {
-        if self.batches.len() >= PUSHES_IN_FLIGHT_MAX {
+        if self.batches.len() >= PUSHES_IN_FLIGHT_MAX && !planted::is(Bug::WindowIgnored) {
             return None;
         }
         let mut room =
@@ -207,7 +208,8 @@ impl Outbox {
             }
             let doc = row.doc();
             let lane = doc.map_or(Lane::Request(*number), Lane::Doc);
-            let is_closed = !storing.is_stored(Key::Out(*number))
+            let is_stored = storing.is_stored(Key::Out(*number)) || planted::is(Bug::SendsBeforeStored);
+            let is_closed = !is_stored
                 || is_unmade(row)
                 || doc.is_some_and(|doc| closed_docs.contains(&doc) || self.stalls.contains_key(&doc))
                 || doc.is_some_and(|doc| !is_held(doc) && self.needs_ground(doc))
@@ -294,6 +296,7 @@ impl Outbox {
         let attempts = self.pauses.get(&lane).map_or(0, |pause| pause.attempts);
         let bound = PAUSE_MS_MIN.saturating_mul(1 << attempts.min(16)).min(PAUSE_MS_MAX);
         let until_ms = now_ms.saturating_add(bound / 2 + entropy.below(bound / 2 + 1));
+        let until_ms = if planted::is(Bug::PausesForEver) { u64::MAX } else { until_ms };
         self.pauses.insert(lane, Pause { until_ms, attempts: attempts.saturating_add(1) });
     }
 

@@ -10,6 +10,7 @@ use crate::ledger::code::CodePattern;
 use crate::ledger::event::{EventKind, LateKind, LateState};
 use crate::ledger::fold::{CustomerRecord, CustomerStatus};
 use crate::ledger::people::{Person, Role};
+use crate::planted::{self, Bug};
 use crate::refusal::{Refusal, Rule};
 
 /// What a person asks of the ledger. Offline it waits as a request, shown as 申请中.
@@ -115,7 +116,7 @@ pub fn decide(ledger: &impl LedgerRead, by: &Person, command: &Command) -> Resul
             if !matches!(by.role, Role::Assistant | Role::Admin) {
                 return Err(Rule::RoleForbidden.into());
             }
-            if record.status == CustomerStatus::Active {
+            if record.status == CustomerStatus::Active && !planted::is(Bug::AcceptsTwice) {
                 return Err(Rule::AlreadyAccepted.into());
             }
             let missing = ledger.missing_for_acceptance(*customer);

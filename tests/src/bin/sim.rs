@@ -1,5 +1,5 @@
-//! `sim SEED` tells one world; `sim --from SEED --count N` lives many; without arguments it goes on until
-//! something is found or it is stopped.
+//! `sim SEED` tells one world; `sim --from SEED --count N` lives many; `sim --planted` proves that the oracle
+//! catches planted bugs; `sim --survey FROM COUNT` names every seed that fails; without arguments it goes on until something is found or it is stopped.
 
 use std::process::ExitCode;
 
@@ -13,8 +13,10 @@ fn main() -> ExitCode {
     match parse(&arguments) {
         Some(Task::Tell(seed)) => tell(seed),
         Some(Task::Many { from, count }) => many(from, count),
+        Some(Task::Survey { from, count }) => survey(from, count),
+        Some(Task::Planted { names }) => planted(&names),
         None => {
-            eprintln!("usage: sim [SEED | --from SEED [--count N]]");
+            eprintln!("usage: sim [SEED | --from SEED [--count N] | --survey FROM COUNT | --planted [BUG…]]");
             ExitCode::FAILURE
         }
     }
@@ -23,16 +25,24 @@ fn main() -> ExitCode {
 enum Task {
     Tell(u64),
     Many { from: u64, count: Option<u64> },
+    Survey { from: u64, count: u64 },
+    Planted { names: Vec<String> },
 }
 
 fn parse(arguments: &[String]) -> Option<Task> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [] => Some(Task::Many { from: 0, count: None }),
+        ["--planted", names @ ..] => {
+            Some(Task::Planted { names: names.iter().map(|name| (*name).to_owned()).collect() })
+        }
         [seed] => Some(Task::Tell(seed.parse().ok()?)),
         ["--from", from] => Some(Task::Many { from: from.parse().ok()?, count: None }),
         ["--from", from, "--count", count] => {
             Some(Task::Many { from: from.parse().ok()?, count: Some(count.parse().ok()?) })
+        }
+        ["--survey", from, count] => {
+            Some(Task::Survey { from: from.parse().ok()?, count: count.parse().ok()? })
         }
         ["--count", count] => Some(Task::Many { from: 0, count: Some(count.parse().ok()?) }),
         _ => None,
@@ -55,6 +65,15 @@ fn tell(seed: u64) -> ExitCode {
     }
 }
 
+/// Names every seed that fails instead of stopping at the first.
+fn survey(from: u64, count: u64) -> ExitCode {
+    println!("seeds {from}..{}", from + count);
+    let found = sim::survey(from, count);
+    found.iter().for_each(|(seed, violation)| println!("seed {seed}: {violation}"));
+    println!("{} of {count} worlds fail", found.len());
+    if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn many(from: u64, count: Option<u64>) -> ExitCode {
     let start = std::time::Instant::now();
     let mut done = 0;
@@ -72,4 +91,29 @@ fn many(from: u64, count: Option<u64>) -> ExitCode {
         println!("{done} worlds in {:.1} s", start.elapsed().as_secs_f64());
     }
     ExitCode::SUCCESS
+}
+
+#[cfg(feature = "planted")]
+fn planted(names: &[String]) -> ExitCode {
+    let start = std::time::Instant::now();
+    // Planted bugs make machines panic; the oracle counts that, and nobody needs to read it.
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcomes =
+        daybook_tests::planted::try_all(|bug| names.is_empty() || names.contains(&format!("{bug:?}")));
+    println!("\n| invariant | planted bug | name | caught by seed |\n|---|---|---|---|");
+    outcomes.iter().for_each(|outcome| println!("{outcome}"));
+    for outcome in &outcomes {
+        if let Some((seed, violation)) = &outcome.caught {
+            println!("{:?}, seed {seed}, {} worlds otherwise: {violation}", outcome.bug, outcome.otherwise);
+        }
+    }
+    let missed = outcomes.iter().filter(|outcome| outcome.caught.is_none()).count();
+    println!("{} bugs, {missed} not caught, {:.1} s", outcomes.len(), start.elapsed().as_secs_f64());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(not(feature = "planted"))]
+fn planted(_names: &[String]) -> ExitCode {
+    eprintln!("planted bugs are in builds with the feature `planted` alone: cargo xtask sim --planted");
+    ExitCode::FAILURE
 }

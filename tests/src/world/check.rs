@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use server::store::{Lookup, Store};
 use shared::document::Document;
 use shared::id::{ChangeHash, DocId, Scope, Seq};
+use shared::limits::{CHANGE_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_CHANGES_MAX};
 use shared::view::{Answer, Query};
 
 use crate::fault::Fault;
@@ -61,6 +62,7 @@ impl World {
         self.check_acknowledged()?;
         self.check_phones()?;
         self.check_nothing_typed_is_lost()?;
+        self.check_pages_again()?;
         self.check_repetition_changes_nothing()
     }
 
@@ -98,7 +100,23 @@ impl World {
                 if let Some(author) = header.author
                     && author != change.person
                 {
-                    return Err(format!("{:?} is signed by another than it is attributed to", change.hash));
+                    return Err(format!(
+                        "{:?} is signed by another than it is attributed to (I7)",
+                        change.hash
+                    ));
+                }
+                // What was held of it before may be merged by a decision.
+                let is_late = self.model.revoked_at(change.device).is_some_and(|at| change.seq > at);
+                if is_late
+                    && lookup.held_change(doc, &change.hash).map_err(failed("a held change"))?.is_none()
+                {
+                    return Err(format!(
+                        "{:?} of the revoked {:?} was merged (I5)",
+                        change.hash, change.device
+                    ));
+                }
+                if bytes.len() > CHANGE_BYTES_MAX {
+                    return Err(format!("a stored change has {} bytes (I9)", bytes.len()));
                 }
                 rebuilt.apply(&[bytes]).map_err(|e| format!("the log of {doc:?} has a hole (I10): {e}"))?;
             }
@@ -106,10 +124,17 @@ impl World {
                 return Err(format!("the heads of {doc:?} are not those of its log (I2)"));
             }
             if let Some(saved) = saved {
-                let mut loaded =
-                    Document::load(&saved).map_err(|e| format!("the snapshot of {doc:?} is dead: {e}"))?;
+                let mut loaded = Document::load(&saved)
+                    .map_err(|e| format!("the snapshot of {doc:?} is dead (I2): {e}"))?;
                 if loaded.heads() != row.heads {
                     return Err(format!("the snapshot of {doc:?} is not its log (I2)"));
+                }
+                if saved.len() > DOCUMENT_BYTES_MAX || row.changes > DOCUMENT_CHANGES_MAX {
+                    return Err(format!(
+                        "{doc:?} has {} bytes and {} changes (I9)",
+                        saved.len(),
+                        row.changes
+                    ));
                 }
             }
         }
@@ -261,6 +286,37 @@ impl World {
         }))
     }
 
+    /// A page that comes again changes nothing that a phone holds or shows (SIM-11).
+    fn check_pages_again(&mut self) -> Result<(), Violation> {
+        for phone in 0..self.phones.len() {
+            let Some(page) = self.phones[phone].last_page.take() else { continue };
+            if self.phones[phone].retired || self.refuses_login(phone).is_some() {
+                continue;
+            }
+            let before = self.everything_shown(phone)?;
+            self.with_client(phone, |client, now| client.handle_frame(now, &page))?;
+            if self.everything_shown(phone)? != before {
+                return Err(format!("phone {phone} is another after a page that it had taken (I11)"));
+            }
+        }
+        Ok(())
+    }
+
+    fn everything_shown(&mut self, phone: usize) -> Result<serde_json::Value, Violation> {
+        let readable = self.readable(phone)?;
+        let customers: BTreeSet<DocId> =
+            readable.values().filter_map(|(scope, _)| scope.customer()).collect();
+        let mut shown = Vec::new();
+        for customer in customers {
+            shown.push(self.values_of(phone, customer)?);
+        }
+        let notices = match self.query(phone, &Query::Home) {
+            Some(Answer::Home(home)) => serde_json::to_value(&home.notices).expect("a view is plain data"),
+            _ => serde_json::Value::Null,
+        };
+        Ok(serde_json::json!([shown, notices]))
+    }
+
     /// Everything typed and saved is on the server, or its author still sees it as refused or unsent
     /// (SIM-9).
     fn check_nothing_typed_is_lost(&mut self) -> Result<(), Violation> {
@@ -280,7 +336,7 @@ impl World {
             };
             let words = serde_json::to_string(&refused).expect("a view is plain data");
             if !words.contains(&edit.token) {
-                return Err(format!("what was typed on phone {phone} is lost: {edit:?} (SIM-9)"));
+                return Err(format!("what was typed on phone {phone} is lost: {edit:?} (I1, SIM-9)"));
             }
             self.faults.count(Fault::EditRefused);
         }

@@ -5,13 +5,17 @@
 pub mod check;
 pub mod clock;
 pub mod disk;
+pub mod exchange;
 pub mod hostile;
 pub mod network;
 pub mod office;
 pub mod people;
 pub mod phone;
 pub mod server;
+pub mod skew;
+pub mod tabs;
 pub mod trace;
+pub mod workers;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +43,12 @@ pub struct Climate {
     pub server_crash_permille: u64,
     /// Of a group that the server writes.
     pub commit_fails_permille: u64,
+    /// Of a job: the admission worker dies over it.
+    pub worker_dies_permille: u64,
+    /// Of a dial: it is one HTTP request instead of a socket.
+    pub one_shot_permille: u64,
+    /// Of a page: the socket takes it in within seconds only.
+    pub slow_reader_permille: u64,
 }
 
 impl Climate {
@@ -48,6 +58,9 @@ impl Climate {
             write_fails_permille: dice.below(3) * 10,
             server_crash_permille: dice.below(3) * 12,
             commit_fails_permille: dice.below(3) * 10,
+            worker_dies_permille: dice.below(3) * 15,
+            one_shot_permille: dice.below(3) * 100,
+            slow_reader_permille: dice.below(3) * 25,
         }
     }
 }
@@ -69,10 +82,14 @@ pub(crate) enum Event {
     Mishap,
     /// A phone finds its signal again.
     Online { phone: usize },
+    /// A former tab notices that it is none any more.
+    TabCloses { phone: usize },
     /// The server starts again.
     ServerBoot,
     /// The server goes on with what it was doing.
     ServerWork { starts: u64 },
+    /// A slow socket has taken its page in.
+    TakenIn { starts: u64, session: ::server::hub::SessionId },
 }
 
 /// The simulated world.
@@ -221,8 +238,16 @@ impl World {
             Event::Stored { phone, starts, fails } => self.stored(phone, starts, fails && !self.healed),
             Event::Dialled { phone, starts } => self.dialled(phone, starts),
             Event::Online { phone } => self.set_online(phone, true),
+            Event::TabCloses { phone } => {
+                self.close_tab(phone);
+                Ok(())
+            }
             Event::ServerBoot => self.server_boot(),
             Event::ServerWork { starts } => self.server_work(starts),
+            Event::TakenIn { starts, session } => {
+                self.taken_in(starts, session);
+                Ok(())
+            }
             Event::Act => {
                 if self.healed || self.acts_left == 0 {
                     return Ok(());
@@ -233,7 +258,7 @@ impl World {
                 let delay = self.dice.between(20, pause) as i64;
                 self.later(delay, Event::Act);
                 let awake: Vec<_> =
-                    (0..self.phones.len()).filter(|i| self.phones[*i].client.is_some()).collect();
+                    self.phones_in_use().filter(|i| self.phones[*i].client.is_some()).collect();
                 match self.dice.pick(&awake).copied() {
                     Some(phone) => self.act(phone),
                     None => Ok(()),
@@ -252,8 +277,9 @@ impl World {
 
     /// Something goes wrong that no weather explains.
     fn mishap(&mut self) -> Result<(), Violation> {
-        let phone = self.dice.below(self.phones.len() as u64) as usize;
-        match self.dice.below(100) {
+        let in_use: Vec<usize> = self.phones_in_use().collect();
+        let phone = *self.dice.pick(&in_use).expect("some phone is always in use");
+        match self.dice.below(116) {
             0..25 => {
                 self.set_online(phone, false)?;
                 let delay = self.dice.between(1_000, 600_000) as i64;
@@ -271,7 +297,7 @@ impl World {
                 self.phones[phone].backup = Some(rows);
             }
             68..73 => self.restore_phone(phone),
-            73..75 if self.phones.len() < 8 => self.clone_phone(phone),
+            73..75 if self.phones.len() < 8 => self.clone_phone(phone)?,
             75..77 => self.evict_phone(phone)?,
             77..83 => self.server_crash(),
             83..87 => self.server_backup()?,
@@ -279,9 +305,21 @@ impl World {
             89..93 => self.hostile_frame()?,
             93..95 => self.revoke_device(phone)?,
             95..97 => self.disable_person(phone)?,
+            97..104 if self.phones.len() < 8 => self.take_over(phone)?,
+            104..108 => {
+                self.note(|| format!("the disk of phone {phone} is full"));
+                self.phones[phone].full_until_ms = self.now_ms + self.dice.between(5_000, 120_000) as i64;
+            }
+            108..111 => self.skew_phone(phone)?,
+            111..115 => self.newer_document()?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// Every phone but former tabs of one.
+    fn phones_in_use(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.phones.len()).filter(|index| !self.phones[*index].is_former_tab)
     }
 
     /// Whether a phone's person is a rep.
@@ -360,6 +398,10 @@ impl World {
         self.healed = true;
         self.heal_server()?;
         for phone in 0..self.phones.len() {
+            if self.phones[phone].is_former_tab {
+                self.close_tab(phone);
+            }
+            self.phones[phone].software = skew::Software::Same;
             self.boot(phone)?;
             self.set_online(phone, true)?;
         }

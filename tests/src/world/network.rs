@@ -86,6 +86,12 @@ pub struct Connection {
     pub phone_open: bool,
     /// Whether the server still listens.
     pub server_open: bool,
+    /// Whether it carries one HTTP request and its answer.
+    pub is_one_shot: bool,
+    /// The frames of the request, until it leaves.
+    pub request: Option<Vec<Vec<u8>>>,
+    /// Pushes that the phone sent here and that were not answered here.
+    pub pushes_unanswered: usize,
     up: Pipe,
     down: Pipe,
 }
@@ -93,7 +99,16 @@ pub struct Connection {
 impl Connection {
     /// A fresh connection.
     pub fn new(phone: usize) -> Self {
-        Self { phone, phone_open: true, server_open: true, up: Pipe::default(), down: Pipe::default() }
+        Self {
+            phone,
+            phone_open: true,
+            server_open: true,
+            is_one_shot: false,
+            request: None,
+            pushes_unanswered: 0,
+            up: Pipe::default(),
+            down: Pipe::default(),
+        }
     }
 
     fn pipe(&mut self, direction: Direction) -> &mut Pipe {

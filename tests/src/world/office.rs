@@ -15,7 +15,7 @@ use crate::model::Violation;
 use crate::world::World;
 use crate::world::clock::Clock;
 use crate::world::phone::Phone;
-use crate::world::server::Backup;
+use crate::world::server::{Backup, copy_database};
 
 impl World {
     /// Hires everybody, hands out phones and starts the server.
@@ -115,7 +115,8 @@ impl World {
         self.note(|| format!("the device of phone {phone} is revoked"));
         self.faults.count(Fault::DeviceRevoked);
         // From the commit on nothing may leave for it, so the model knows before the hub's outputs are seen.
-        self.model.revoke(device);
+        let head = self.server.store().lookup().head().map_err(|failure| failure.to_string())?;
+        self.model.revoke(device, head);
         match self.administer(Administration::RevokeDevice { device })? {
             Ok(()) => Ok(()),
             Err(failure) => Err(format!("a device cannot be revoked: {failure}")),
@@ -146,12 +147,7 @@ impl World {
     pub fn server_backup(&mut self) -> Result<(), Violation> {
         let copy = (|| {
             let mut copy = rusqlite::Connection::open_in_memory()?;
-            let source = self.server.connection();
-            rusqlite::backup::Backup::new(source, &mut copy)?.run_to_completion(
-                10_000,
-                std::time::Duration::ZERO,
-                None,
-            )?;
+            copy_database(self.server.connection(), &mut copy)?;
             Ok::<_, rusqlite::Error>(copy)
         })();
         let connection = copy.map_err(|failure| format!("a backup fails: {failure}"))?;
@@ -170,18 +166,14 @@ impl World {
         let restored = (|| {
             let mut store = SqliteStore::in_memory(incarnation)?;
             let target = store.connection();
-            rusqlite::backup::Backup::new(&backup.connection, target)?.run_to_completion(
-                10_000,
-                std::time::Duration::ZERO,
-                None,
-            )?;
+            copy_database(&backup.connection, target)?;
             target.execute("UPDATE meta SET value = ? WHERE key = 'incarnation'", [&incarnation.0[..]])?;
             Ok::<_, server::store::StoreFailure>(store)
         })();
         let store = restored.map_err(|failure| format!("a restore fails: {failure}"))?;
         let head = store.lookup().head().map_err(|failure| failure.to_string())?;
         self.server.replace_store(store, head);
-        self.model.set_back(&backup.model);
+        self.model.set_back(&backup.model, head);
         self.overheard.clear();
         // The office still knows whom it locked out and which phones it gave out; a login does the rest.
         for phone in 0..self.phones.len() {

@@ -106,14 +106,17 @@ impl World {
         if let Some(Answer::Customer(Some(card))) = card
             && card.row.sync != SyncState::Saving
         {
-            return Err(format!("phone {phone} shows {doc:?} as {:?} before it is stored", card.row.sync));
+            return Err(format!(
+                "phone {phone} shows {doc:?} as {:?} before it is stored (I13)",
+                card.row.sync
+            ));
         }
         let visit = self.query(phone, &Query::Visit { id: doc });
         if let Some(Answer::Visit(Some(visit))) = visit
             && visit.entry.sync != SyncState::Saving
         {
             return Err(format!(
-                "phone {phone} shows visit {doc:?} as {:?} before it is stored",
+                "phone {phone} shows visit {doc:?} as {:?} before it is stored (I13)",
                 visit.entry.sync
             ));
         }

@@ -3,7 +3,8 @@
 
 use shared::client::{Client, Disconnect, Output, Profile};
 use shared::id::{DeviceId, PersonId};
-use shared::protocol::{ClientFrame, PushItem, decode_client_frame};
+use shared::limits::{BATCH_ITEMS_MAX, PUSHES_IN_FLIGHT_MAX};
+use shared::protocol::{ClientFrame, Push, PushItem, ServerFrame, decode_client_frame, decode_server_frame};
 use shared::view::{Answer, Link, Query, StatusView};
 
 use crate::fault::Fault;
@@ -11,6 +12,7 @@ use crate::model::Violation;
 use crate::world::clock::Clock;
 use crate::world::disk::{Disk, Rows};
 use crate::world::network::Direction;
+use crate::world::skew::Software;
 use crate::world::{Event, World};
 
 /// One phone.
@@ -39,6 +41,14 @@ pub struct Phone {
     pub backup: Option<Rows>,
     /// Whether the person has thrown it away: it stays off.
     pub retired: bool,
+    /// Whether it is a tab that another has taken over from: its writes are refused.
+    pub is_former_tab: bool,
+    /// Until when its disk refuses every write.
+    pub full_until_ms: i64,
+    /// Which software it runs.
+    pub software: Software,
+    /// The page that it took last.
+    pub last_page: Option<Vec<u8>>,
 }
 
 impl Phone {
@@ -57,6 +67,10 @@ impl Phone {
             online: true,
             backup: None,
             retired: false,
+            is_former_tab: false,
+            full_until_ms: 0,
+            software: Software::Same,
+            last_page: None,
         }
     }
 }
@@ -87,6 +101,8 @@ impl World {
         }
         phone.starts += 1;
         phone.dialling = false;
+        // An update waits for the next start.
+        phone.software = Software::Same;
         phone.clock.restart(self.now_ms, &mut self.dice);
         if phone.clock.is_wrong_by_days() {
             self.faults.count(Fault::ClockWrong);
@@ -95,7 +111,8 @@ impl World {
         let client = Client::open(now, entropy, phone.disk.to_rows());
         let mut client =
             client.map_err(|failure| format!("phone {index} cannot be opened again: {failure}"))?;
-        if client.profile().is_none() {
+        // A fresh disk, or a copy of another device's that its person logs in on.
+        if client.profile().is_none_or(|known| known.device != phone.device) {
             client.handle_login(now, phone.profile.clone());
         }
         phone.client = Some(client);
@@ -160,8 +177,14 @@ impl World {
             }
             Output::Send(frame) => {
                 self.check_sent(index, &frame)?;
-                if let Some(connection) = self.phones[index].connection {
-                    self.put_on_wire(connection, Direction::Up, frame);
+                let frame = self.phones[index].software.speak(frame);
+                let Some(id) = self.phones[index].connection else { return Ok(()) };
+                match self.connections.get_mut(&id) {
+                    // After its request has left, a one-shot exchange takes nothing more.
+                    Some(connection) if connection.is_one_shot => {
+                        connection.request.iter_mut().for_each(|request| request.push(frame.clone()));
+                    }
+                    _ => self.put_on_wire(id, Direction::Up, frame),
                 }
             }
             Output::Dial => {
@@ -192,6 +215,7 @@ impl World {
             decode_client_frame(frame).map_err(|error| format!("phone {index} sends nonsense: {error}"))?;
         self.note(|| format!("phone {index} sends {}", crate::world::trace::client_frame(&frame)));
         let ClientFrame::Push(push) = frame else { return Ok(()) };
+        self.check_window(index, &push)?;
         let disk = &self.phones[index].disk;
         for item in &push.items {
             let durable = match item {
@@ -204,8 +228,23 @@ impl World {
                 PushItem::Release { .. } => true,
             };
             if !durable {
-                return Err(format!("phone {index} sends before its disk has confirmed: {item:?}"));
+                return Err(format!("phone {index} sends before its disk has confirmed (I13): {item:?}"));
             }
+        }
+        Ok(())
+    }
+
+    /// What a phone has out on one connection is bounded (I9, SIM-15).
+    fn check_window(&mut self, index: usize, push: &Push) -> Result<(), Violation> {
+        let Some(id) = self.phones[index].connection else { return Ok(()) };
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        connection.pushes_unanswered += 1;
+        if connection.pushes_unanswered > PUSHES_IN_FLIGHT_MAX || push.items.len() > BATCH_ITEMS_MAX {
+            return Err(format!(
+                "phone {index} has {} pushes out, the last of {} items (I9)",
+                connection.pushes_unanswered,
+                push.items.len()
+            ));
         }
         Ok(())
     }
@@ -215,8 +254,9 @@ impl World {
         if self.phones[index].starts != starts || self.phones[index].client.is_none() {
             return Ok(());
         }
-        if fails {
-            self.faults.count(Fault::PhoneWriteFailed);
+        let is_full = !self.healed && self.phones[index].full_until_ms > self.now_ms;
+        if fails || is_full || self.phones[index].is_former_tab {
+            self.faults.count(if is_full { Fault::PhoneFull } else { Fault::PhoneWriteFailed });
             for id in self.phones[index].disk.fail() {
                 self.note(|| format!("phone {index} cannot store"));
                 self.with_client(index, |client, now| client.handle_store_failed(now, id))?;
@@ -260,9 +300,17 @@ impl World {
         }
         let id = self.open_connection(index);
         self.phones[index].connection = Some(id);
-        self.note(|| format!("phone {index} connects as {id}"));
+        let is_one_shot = !self.healed && self.dice.permille(self.climate.one_shot_permille);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.is_one_shot = is_one_shot;
+            connection.request = is_one_shot.then(Vec::new);
+        }
+        self.note(|| format!("phone {index} connects as {id}, for one exchange: {is_one_shot}"));
         let ticket = self.ticket(index);
         self.with_client(index, |client, now| client.handle_connected(now, Some(ticket)))?;
+        if is_one_shot {
+            self.send_request(id);
+        }
         Ok(())
     }
 
@@ -278,6 +326,14 @@ impl World {
         }
         match frame {
             Some(frame) => {
+                if let Some(connection) = self.connections.get_mut(&id)
+                    && matches!(decode_server_frame(&frame), Ok(ServerFrame::Ack(_)))
+                {
+                    connection.pushes_unanswered = connection.pushes_unanswered.saturating_sub(1);
+                }
+                if matches!(decode_server_frame(&frame), Ok(ServerFrame::Page(_))) {
+                    self.phones[index].last_page = Some(frame.clone());
+                }
                 self.with_client(index, |client, now| client.handle_frame(now, &frame))?;
             }
             None => {
@@ -322,18 +378,26 @@ impl World {
 
     /// The phone dies here and now. Of its writes under way a prefix survives.
     pub fn crash_phone(&mut self, index: usize) {
+        if self.phones[index].is_former_tab {
+            return self.close_tab(index);
+        }
         self.note(|| format!("phone {index} dies"));
         self.faults.count(Fault::PhoneCrashed);
         self.switch_off(index);
         let (kept, lost) = self.phones[index].disk.crash(&mut self.dice);
         (0..kept).for_each(|_| self.faults.count(Fault::PhoneWriteKept));
         (0..lost).for_each(|_| self.faults.count(Fault::PhoneWriteLost));
+        self.forget_unsaved(index);
+        let delay = self.dice.between(10, 8_000) as i64;
+        self.later(delay, Event::Boot { phone: index });
+    }
+
+    /// What no disk had confirmed dies with its program.
+    pub fn forget_unsaved(&mut self, index: usize) {
         self.mark_saved(index);
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && !edit.saved) {
             edit.expected = false;
         }
-        let delay = self.dice.between(10, 8_000) as i64;
-        self.later(delay, Event::Boot { phone: index });
     }
 
     /// The phone ends without a word to anybody.
@@ -366,17 +430,24 @@ impl World {
         self.later(10, Event::Boot { phone: index });
     }
 
-    /// Another phone starts from a copy of this one's disk: two installations believe to be one.
-    pub fn clone_phone(&mut self, index: usize) {
+    /// Another phone starts from a copy of this one's disk: two installations believe to be one, until the person
+    /// logs in on one of them anew.
+    pub fn clone_phone(&mut self, index: usize) -> Result<(), Violation> {
         let clone = self.phones.len();
         self.note(|| format!("phone {index} is cloned as {clone}"));
         self.faults.count(Fault::PhoneCloned);
+        let mut profile = self.phones[index].profile.clone();
+        if self.refuses_login(index).is_none() && self.dice.permille(400) {
+            self.faults.count(Fault::PhoneRegisteredAnew);
+            profile.device = self.register_device(profile.person.id)?;
+        }
         let original = &self.phones[index];
-        let mut clone = Phone::new(original.profile.clone(), Clock::draw(&mut self.dice));
+        let mut clone = Phone::new(profile, Clock::draw(&mut self.dice));
         clone.disk = Disk::of(original.disk.rows().clone());
         self.phones.push(clone);
         let phone = self.phones.len() - 1;
         self.later(10, Event::Boot { phone });
+        Ok(())
     }
 
     /// The browser throws everything away; the person logs in again on what is now a new installation.

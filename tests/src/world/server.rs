@@ -4,20 +4,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use server::admission::{Admitter, InProcess, Job};
+use server::admission::Job;
 use server::hub::feed::{PageRead, ReadRequest};
 use server::hub::{Hub, Identity, Output, SessionId, Transport};
 use server::store::{Lookup, SqliteLookup, SqliteStore, SqliteTransaction, Store, StoreFailure};
 use shared::client::Disconnect;
 use shared::id::{ChangeHash, DeviceId, DocId, Scope, Seq};
+use shared::limits::SERVER_FRAME_BYTES_MAX;
+use shared::planted::{self, Bug};
 use shared::protocol::{
     ClientFrame, Goodbye, Item, ItemResult, Push, PushItem, ServerFrame, decode_client_frame,
     decode_server_frame, encode,
 };
+use shared::refusal::Rule;
 use shared::time::UtcMillis;
 
 use crate::fault::Fault;
 use crate::model::{Model, Violation};
+use crate::world::exchange::Exchange;
 use crate::world::network::Direction;
 use crate::world::{Event, World, trace};
 
@@ -42,11 +46,31 @@ pub struct SimulatedStore {
     failures: u64,
     /// Whether it died after its last commit.
     died_after: bool,
+    /// A planted bug: what the disk holds if the power goes, one commit behind.
+    behind: Option<rusqlite::Connection>,
 }
 
 impl SimulatedStore {
     fn new(inner: SqliteStore) -> Self {
-        Self { inner, fate: Fate::Durable, dead: false, failures: 0, died_after: false }
+        Self { inner, fate: Fate::Durable, dead: false, failures: 0, died_after: false, behind: None }
+    }
+
+    /// A planted bug: remembers the disk as it is before a commit that will be acknowledged without a sync.
+    fn fall_behind(&mut self) {
+        if planted::is(Bug::AcksBeforeSync) {
+            let mut copy = rusqlite::Connection::open_in_memory().expect("memory is there");
+            copy_database(self.inner.connection(), &mut copy).expect("an in-memory database can be copied");
+            self.behind = Some(copy);
+        }
+    }
+
+    /// A planted bug: the power goes, and with it what was not synced.
+    fn lose_unsynced(&mut self) {
+        let Some(behind) = self.behind.take() else { return };
+        let incarnation = self.inner.lookup().incarnation().expect(BROKEN);
+        let mut older = SqliteStore::in_memory(incarnation).expect("memory is there");
+        copy_database(&behind, older.connection()).expect("an in-memory database can be copied");
+        self.inner = older;
     }
 }
 
@@ -66,6 +90,7 @@ impl Store for SimulatedStore {
         &mut self,
         body: impl FnOnce(&mut SqliteTransaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.fall_behind();
         let full = || E::from(StoreFailure::File(std::io::ErrorKind::StorageFull.into()));
         match std::mem::replace(&mut self.fate, Fate::Durable) {
             _ if self.dead => Err(full()),
@@ -89,7 +114,7 @@ impl Store for SimulatedStore {
 }
 
 /// What the server does beside its hub, each at its own pace.
-enum Work {
+pub enum Work {
     /// The admission worker judges.
     Judge(Vec<Job>),
     /// A page is read.
@@ -98,6 +123,8 @@ enum Work {
     Page(Box<PageRead>),
     /// A page was written to its socket.
     Flushed(SessionId),
+    /// The next frame of a request is served.
+    NextFrame(SessionId),
 }
 
 /// A session as the driver knows it.
@@ -106,6 +133,12 @@ struct Session {
     identity: Identity,
     /// What was pushed, by batch number, for judging the answers.
     pushed: BTreeMap<u64, Vec<PushItem>>,
+    /// Pages that are being written.
+    unflushed: usize,
+    /// Pages that it has asked for and not been given.
+    asked: usize,
+    /// How many of those being written it may have asked for.
+    asked_unflushed: usize,
 }
 
 /// An older copy of the store.
@@ -122,12 +155,19 @@ pub struct Server {
     store: Option<SimulatedStore>,
     sessions: BTreeMap<SessionId, Session>,
     of_connection: BTreeMap<u64, SessionId>,
+    /// HTTP requests in work.
+    pub exchanges: BTreeMap<SessionId, Exchange>,
     last_session: u64,
     starts: u64,
     work: Vec<Work>,
     learned: Seq,
     /// The last backup.
     pub backup: Option<Backup>,
+}
+
+/// Copies a whole database.
+pub fn copy_database(from: &rusqlite::Connection, to: &mut rusqlite::Connection) -> rusqlite::Result<()> {
+    rusqlite::backup::Backup::new(from, to)?.run_to_completion(10_000, std::time::Duration::ZERO, None)
 }
 
 const BROKEN: &str = "an in-memory database can be read";
@@ -142,6 +182,7 @@ impl Server {
             store: Some(SimulatedStore::new(store)),
             sessions: BTreeMap::new(),
             of_connection: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
             last_session: 0,
             starts: 0,
             work: Vec::new(),
@@ -187,12 +228,23 @@ impl Server {
             let mut store = hub.into_store();
             store.fate = Fate::Durable;
             store.dead = false;
+            store.lose_unsynced();
             self.store = Some(store);
         }
         self.sessions.clear();
         self.of_connection.clear();
+        self.exchanges.clear();
         self.work.clear();
         self.starts += 1;
+    }
+}
+
+/// Whether an answer is the answer for ever.
+fn is_final(result: &ItemResult) -> bool {
+    match result {
+        ItemResult::Accepted(_) | ItemResult::Known(_) | ItemResult::Held(_) => true,
+        ItemResult::Refused(refusal) => refusal.rule == Rule::Transferred,
+        ItemResult::Skipped => false,
     }
 }
 
@@ -256,7 +308,8 @@ impl World {
 
     /// Whether nothing waits inside the server.
     pub fn is_server_quiet(&self) -> bool {
-        self.server.hub.as_ref().is_some_and(Hub::is_idle) && self.server.work.is_empty()
+        let all_taken_in = self.server.sessions.values().all(|session| session.unflushed == 0);
+        self.server.hub.as_ref().is_some_and(Hub::is_idle) && self.server.work.is_empty() && all_taken_in
     }
 
     /// When the hub wants to be called.
@@ -270,7 +323,7 @@ impl World {
     }
 
     /// Gives the hub an input and carries out what it wants; draws what the disk does to it.
-    fn with_hub<T>(
+    pub fn with_hub<T>(
         &mut self,
         input: impl FnOnce(&mut Hub<SimulatedStore>, UtcMillis) -> T,
     ) -> Result<Option<T>, Violation> {
@@ -297,16 +350,46 @@ impl World {
 
     /// Somebody with this identity makes a connection of its own and says these frames; nobody reads the
     /// answers but the tap.
-    pub fn speak_as(&mut self, identity: Identity, frames: Vec<Vec<u8>>) -> Result<(), Violation> {
-        self.server.last_session += 1;
-        let session = SessionId(self.server.last_session);
-        self.server.sessions.insert(session, Session { connection: 0, identity, pushed: BTreeMap::new() });
+    pub fn speak_as(&mut self, identity: Identity, frames: Vec<Vec<u8>>) -> Result<SessionId, Violation> {
+        let session = self.add_session(0, identity);
         self.with_hub(|hub, now| hub.handle_open(now, session, identity, Transport::Live))?;
         for frame in frames {
             self.remember_push(session, &frame);
             self.with_hub(|hub, now| hub.handle_frame(now, session, &frame))?;
         }
+        Ok(session)
+    }
+
+    /// As [`World::speak_as`], and closes the connection without waiting for the answers.
+    pub fn speak_and_leave(&mut self, identity: Identity, frames: Vec<Vec<u8>>) -> Result<(), Violation> {
+        let session = self.speak_as(identity, frames)?;
+        self.close_session(session);
+        self.with_hub(|hub, now| hub.handle_close(now, session))?;
         Ok(())
+    }
+
+    /// A session of a connection; 0 is none.
+    pub fn add_session(&mut self, connection: u64, identity: Identity) -> SessionId {
+        self.server.last_session += 1;
+        let session = SessionId(self.server.last_session);
+        let state = Session {
+            connection,
+            identity,
+            pushed: BTreeMap::new(),
+            unflushed: 0,
+            asked: 1,
+            asked_unflushed: 0,
+        };
+        self.server.sessions.insert(session, state);
+        if connection != 0 {
+            self.server.of_connection.insert(connection, session);
+        }
+        session
+    }
+
+    /// The session of a connection.
+    pub fn session_of(&self, connection: u64) -> Option<SessionId> {
+        self.server.of_connection.get(&connection).copied()
     }
 
     /// Does all that waits inside the server.
@@ -379,7 +462,15 @@ impl World {
             Output::Send(session, frame) => self.send_from_server(session, &frame)?,
             Output::SendPage(session, frame) => {
                 self.send_from_server(session, &frame)?;
-                self.plan_work(Work::Flushed(session), 60);
+                self.count_unflushed(session)?;
+                let is_slow = !self.healed && self.dice.permille(self.climate.slow_reader_permille);
+                if is_slow {
+                    self.faults.count(Fault::SlowReader);
+                    let (starts, delay) = (self.server.starts, self.dice.between(1_000, 40_000));
+                    self.later(delay as i64, Event::TakenIn { starts, session });
+                } else {
+                    self.plan_work(Work::Flushed(session), 60);
+                }
             }
             Output::Close(session, why) => {
                 self.send_from_server(session, &encode(&ServerFrame::Goodbye(why)))?;
@@ -389,7 +480,29 @@ impl World {
         Ok(())
     }
 
-    fn plan_work(&mut self, work: Work, delay_ms_max: u64) {
+    /// A slow socket has taken its page in at last.
+    pub fn taken_in(&mut self, starts: u64, session: SessionId) {
+        if self.server.starts == starts && self.server.sessions.contains_key(&session) {
+            self.plan_work(Work::Flushed(session), 5);
+        }
+    }
+
+    /// A session that takes nothing in is written one page by itself, and those that it asks for (I9, SIM-15).
+    fn count_unflushed(&mut self, id: SessionId) -> Result<(), Violation> {
+        let Some(session) = self.server.sessions.get_mut(&id) else { return Ok(()) };
+        session.unflushed += 1;
+        if session.asked > 0 {
+            session.asked -= 1;
+            session.asked_unflushed += 1;
+        }
+        if session.unflushed > 1 + session.asked_unflushed {
+            return Err(format!("{} pages wait for {id:?} to take them in (I9)", session.unflushed));
+        }
+        Ok(())
+    }
+
+    /// Plans a piece of work beside the hub.
+    pub fn plan_work(&mut self, work: Work, delay_ms_max: u64) {
         self.server.work.push(work);
         let starts = self.server.starts;
         let delay = self.dice.between(0, delay_ms_max) as i64;
@@ -404,7 +517,7 @@ impl World {
         let Some(index) = self.dice.index(self.server.work.len()) else { return Ok(()) };
         match self.server.work.swap_remove(index) {
             Work::Judge(jobs) => {
-                let judged = InProcess.judge(jobs);
+                let judged = self.judge(&jobs);
                 self.with_hub(|hub, now| hub.handle_judged(now, judged))?;
             }
             Work::Read(request) => {
@@ -415,7 +528,12 @@ impl World {
             Work::Page(page) => {
                 self.with_hub(|hub, now| hub.handle_page(now, *page))?;
             }
+            Work::NextFrame(session) => self.go_on_with_exchange(session)?,
             Work::Flushed(session) => {
+                if let Some(session) = self.server.sessions.get_mut(&session) {
+                    session.unflushed -= 1;
+                    session.asked_unflushed = session.asked_unflushed.min(session.unflushed);
+                }
                 self.with_hub(|hub, now| hub.handle_flushed(now, session))?;
             }
         }
@@ -435,7 +553,7 @@ impl World {
             return Ok(());
         }
         for event in lookup.events_all(self.server.learned, usize::MAX >> 1).expect(BROKEN) {
-            self.model.fold(&event)?;
+            self.model.fold(&event).map_err(|violation| format!("{violation} (I6)"))?;
             let line = format!("committed {:?} {:?}", event.seq, event.kind);
             self.trace.note(self.now_ms - crate::world::clock::EPOCH_MS, || line);
             match event.kind {
@@ -456,17 +574,36 @@ impl World {
         if !open || self.server.hub.is_none() {
             return Ok(());
         }
-        let session = self.server.of_connection.get(&id).copied();
+        let session = self.session_of(id);
+        if let Some(connection) = self.connections.get(&id).filter(|connection| connection.is_one_shot)
+            && let Some(body) = &frame
+        {
+            let index = connection.phone;
+            if self.refuses_login(index).is_some() {
+                self.close_for_server(id);
+                return Ok(());
+            }
+            let phone = &self.phones[index];
+            let identity = Identity { person: phone.person, device: phone.device };
+            return self.begin_exchange(id, identity, body);
+        }
         match (frame, session) {
             (None, None) => self.close_for_server(id),
             (None, Some(session)) => {
                 self.server.sessions.remove(&session);
+                self.server.exchanges.remove(&session);
                 self.close_for_server(id);
                 self.with_hub(|hub, now| hub.handle_close(now, session))?;
             }
             (Some(frame), Some(session)) => {
                 self.remember_push(session, &frame);
                 self.with_hub(|hub, now| hub.handle_frame(now, session, &frame))?;
+                // What was pushed is being judged: the worst moment for a device to be revoked.
+                let is_push = matches!(decode_client_frame(&frame), Ok(ClientFrame::Push(_)));
+                if is_push && !self.healed && self.dice.permille(4) {
+                    let phone = self.connections.get(&id).map(|connection| connection.phone);
+                    phone.map_or(Ok(()), |phone| self.revoke_device(phone))?;
+                }
             }
             (Some(frame), None) => self.admit_connection(id, &frame)?,
         }
@@ -494,24 +631,26 @@ impl World {
             self.close_for_server(id);
             return Ok(());
         }
-        self.server.last_session += 1;
-        let session = SessionId(self.server.last_session);
         let identity = Identity { person: self.phones[phone].person, device: self.phones[phone].device };
-        self.server.sessions.insert(session, Session { connection: id, identity, pushed: BTreeMap::new() });
-        self.server.of_connection.insert(id, session);
+        let session = self.add_session(id, identity);
         self.with_hub(|hub, now| hub.handle_open(now, session, identity, Transport::Live))?;
         self.with_hub(|hub, now| hub.handle_frame(now, session, frame))?;
         Ok(())
     }
 
-    fn remember_push(&mut self, session: SessionId, frame: &[u8]) {
-        let Ok(ClientFrame::Push(push)) = decode_client_frame(frame) else { return };
-        if let Some(session) = self.server.sessions.get_mut(&session) {
-            session.pushed.insert(push.batch, push.items);
+    /// Remembers what a session pushes and asks for, for judging the answers.
+    pub fn remember_push(&mut self, session: SessionId, frame: &[u8]) {
+        let Some(session) = self.server.sessions.get_mut(&session) else { return };
+        match decode_client_frame(frame) {
+            Ok(ClientFrame::Push(push)) => drop(session.pushed.insert(push.batch, push.items)),
+            Ok(ClientFrame::Pull(_) | ClientFrame::Digests(_)) => session.asked += 1,
+            Ok(ClientFrame::Hello(_) | ClientFrame::Ping(..)) | Err(_) => {}
         }
     }
 
-    fn close_session(&mut self, session: SessionId) {
+    /// Forgets a session that the hub has closed, or that is about to be.
+    pub fn close_session(&mut self, session: SessionId) {
+        self.server.exchanges.remove(&session);
         if let Some(session) = self.server.sessions.remove(&session) {
             self.close_for_server(session.connection);
         }
@@ -533,6 +672,7 @@ impl World {
             let connection = session.connection;
             self.put_on_wire(connection, Direction::Down, bytes.to_vec());
         }
+        self.note_answer(session, bytes);
         Ok(())
     }
 
@@ -542,13 +682,16 @@ impl World {
         let Some(session) = self.server.sessions.get(&id) else { return Ok(()) };
         let identity = session.identity;
         self.note(|| format!("hub to {id:?} {:?}: {}", identity.device, trace::server_frame(&frame)));
+        // SIM-5
+        if self.model.is_revoked(identity.device) && !matches!(frame, ServerFrame::Goodbye(_)) {
+            return Err(format!("a frame leaves for the revoked {:?} (I5)", identity.device));
+        }
+        if bytes.len() > SERVER_FRAME_BYTES_MAX {
+            return Err(format!("a frame of {} bytes leaves the server (I9)", bytes.len()));
+        }
         let mut sung = self.model.canaries_in(bytes);
         match frame {
             ServerFrame::Page(page) => {
-                // SIM-5
-                if self.model.is_revoked(identity.device) {
-                    return Err(format!("a page leaves for the revoked {:?} (I5)", identity.device));
-                }
                 let items =
                     page.items.unpack().map_err(|error| format!("the hub sends nonsense: {error}"))?;
                 sung.extend(self.model.canaries_in(&encode(&items)));
@@ -569,7 +712,7 @@ impl World {
                     for (item, result) in items.iter().zip(&ack.results) {
                         self.check_result(identity, item, result)?;
                     }
-                    if ack.results.iter().all(|result| matches!(result, ItemResult::Accepted(_))) {
+                    if ack.results.iter().all(is_final) {
                         self.overhear(identity, Push { batch: ack.batch, items });
                     }
                 }
@@ -630,7 +773,9 @@ impl World {
             }
             ItemResult::Accepted(_) | ItemResult::Held(_) => {
                 self.acknowledge(header.hash, *doc, identity.device);
-                self.model.attribute(header.actor, identity.device)
+                self.model
+                    .attribute(header.actor, identity.device)
+                    .map_err(|violation| format!("{violation} (I7)"))
             }
             ItemResult::Refused(_) | ItemResult::Skipped => Ok(()),
         }

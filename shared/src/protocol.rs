@@ -209,9 +209,10 @@ pub enum ItemResult {
     /// On disk at this place in the log. For a release: the copy may be dropped.
     #[n(0)]
     Accepted(#[n(0)] Seq),
-    /// Was on disk already, from this or an earlier connection.
+    /// Was on disk already, from this or an earlier connection; of a change with when the document's first
+    /// change was received, which everybody else goes by.
     #[n(1)]
-    Known(#[n(0)] Seq),
+    Known(#[n(0)] Seq, #[n(1)] Option<UtcMillis>),
     /// A rule said no. If [`crate::refusal::Rule::is_passing`], offer it again later.
     #[n(2)]
     Refused(#[n(0)] Refusal),

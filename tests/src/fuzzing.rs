@@ -142,7 +142,7 @@ fn overwrite(bytes: &mut [u8], from: usize, mut input: &[u8]) {
 }
 
 /// A chunk with pieces of the input in it and its checksum made right.
-fn mutated(mut chunk_bytes: Vec<u8>, input: &[u8]) -> Vec<u8> {
+pub fn mutated(mut chunk_bytes: Vec<u8>, input: &[u8]) -> Vec<u8> {
     overwrite(&mut chunk_bytes, 10, input);
     chunk::mend(&chunk_bytes)
 }

@@ -179,7 +179,7 @@ impl Office {
     fn is_fine(&mut self, item: &PushItem, result: &ItemResult) -> bool {
         let PushItem::Change { doc, scope, .. } = item else { return false };
         match result {
-            ItemResult::Accepted(_) | ItemResult::Known(_) => {
+            ItemResult::Accepted(_) | ItemResult::Known(..) => {
                 self.missing.remove(doc);
                 true
             }
@@ -198,7 +198,7 @@ impl Office {
 }
 
 fn is_stored(results: &[ItemResult]) -> bool {
-    results.iter().all(|result| matches!(result, ItemResult::Accepted(_) | ItemResult::Known(_)))
+    results.iter().all(|result| matches!(result, ItemResult::Accepted(_) | ItemResult::Known(..)))
 }
 
 /// A run without failures: what the disk was asked, and from which step on each change was acknowledged.

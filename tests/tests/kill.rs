@@ -57,7 +57,7 @@ impl Shared {
             let PushItem::Change { doc, change, .. } = item else { continue };
             let hash = shared::wire::parse(change)?.hash;
             ensure!(
-                matches!(result, ItemResult::Accepted(_) | ItemResult::Known(_)),
+                matches!(result, ItemResult::Accepted(_) | ItemResult::Known(..)),
                 "{result:?} for honest work"
             );
             state.acknowledged.insert((*doc, hash));

@@ -44,3 +44,10 @@ fn a_seed_tells_the_same_story_twice() {
 fn seed_1845_what_is_offered_again_brings_nothing_back_but_what_it_builds_on() {
     sim::run(1_845).unwrap_or_else(|failure| panic!("{failure}"));
 }
+
+/// The first of two answers said that the store failed, the second, to the doubled push, was passed over, and the
+/// author's phone took the time of its third push for the receipt (S13).
+#[test]
+fn seed_593_a_repeated_change_is_shown_as_received_when_it_first_was() {
+    sim::run(593).unwrap_or_else(|failure| panic!("{failure}"));
+}

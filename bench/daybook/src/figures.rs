@@ -72,6 +72,14 @@ pub const LIMITS: &[(&str, &str, Limit)] = &[
     ("pwa", "wasm_brotli_kb", Limit::AtMost(420.0)),
     ("pwa", "js_css_brotli_kb", Limit::AtMost(150.0)),
     ("pwa", "offline_start_ms", Limit::AtMost(2500.0)),
+    ("storm_2000", "sync_s", Limit::AtMost(60.0)),
+    ("storm_2000", "resident_mib", Limit::AtMost(2048.0)),
+    ("slow_readers_100", "p99_ratio", Limit::AtMost(2.0)),
+    ("hostile_10", "p99_ratio", Limit::AtMost(2.0)),
+    ("soak", "minutes", Limit::AtLeast(59.0)),
+    ("soak", "resident_mib_per_h", Limit::AtMost(1.0)),
+    ("soak", "descriptors_per_h", Limit::AtMost(1.0)),
+    ("soak", "wal_mib", Limit::AtMost(64.0)),
 ];
 
 /// Reconnects of other sizes must stay near that of 2,000 documents: bytes within 5 %, time within 1.5×.

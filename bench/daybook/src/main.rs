@@ -4,6 +4,7 @@
 mod account;
 mod documents;
 mod figures;
+mod load;
 mod peers;
 mod phone;
 mod server;
@@ -61,9 +62,10 @@ async fn main() -> Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the repository")?.to_owned();
     for name in &arguments.workloads {
         ensure!(
-            WORKLOADS.contains(&name.as_str()),
-            "no workload {name}; there are: {}",
-            WORKLOADS.join(", ")
+            WORKLOADS.contains(&name.as_str()) || load::LOADS.contains(&name.as_str()),
+            "no workload {name}; there are: {}, and by name alone: {}",
+            WORKLOADS.join(", "),
+            load::LOADS.join(", ")
         );
     }
     for peer in &arguments.only_peer {
@@ -79,8 +81,9 @@ async fn main() -> Result<ExitCode> {
             Some(binary) => binary.clone(),
             None => build_server(&root)?,
         };
-        for name in WORKLOADS {
-            if arguments.workloads.is_empty() || arguments.workloads.iter().any(|wanted| wanted == name) {
+        for name in WORKLOADS.into_iter().chain(load::LOADS) {
+            let is_for_all = WORKLOADS.contains(&name) && arguments.workloads.is_empty();
+            if is_for_all || arguments.workloads.iter().any(|wanted| wanted == name) {
                 eprintln!("-- {name}");
                 if let Err(error) = measure(&root, &binary, name, &mut figures).await {
                     figures.add_failure(name, format!("{error:#}"));
@@ -120,7 +123,7 @@ async fn measure(root: &Path, binary: &Path, name: &str, figures: &mut Figures) 
         "fanout_1000" => workload::fanout::run(binary, figures).await,
         "rest_200k" => workload::rest::run(binary, figures).await,
         "pwa" => workload::pwa::run(root, binary, figures).await,
-        _ => unreachable!("names were checked"),
+        load => load::run(binary, load, figures).await,
     }
 }
 

@@ -17,6 +17,7 @@ use shared::protocol::{
     PushItem, ServerFrame,
 };
 use shared::time::{Quality, Recorded, UtcMillis};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -130,6 +131,16 @@ impl Socket {
         }
     }
 
+    /// Writes the first half of a frame and drops the connection, as a net does that goes in the middle.
+    pub async fn tear(self, frame: &[u8]) {
+        let mut stream = self.stream.into_inner();
+        // A binary message from a client, masked with zeros, of 16 bits of length.
+        let length = u16::try_from(frame.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let mut bytes = vec![0x82, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+        bytes.extend_from_slice(&frame[..frame.len() / 2]);
+        let _ = stream.write_all(&bytes).await;
+    }
+
     /// Closes the socket.
     pub async fn hang_up(mut self) {
         let closed = async {
@@ -156,6 +167,8 @@ pub struct Phone {
     /// What is told at the next hello: of what came from the server, not of unsent edits.
     settled: u64,
     next_batch: u64,
+    /// Whether pages were passed over.
+    is_blind: bool,
 }
 
 /// The machine's clock, as a phone would stamp an edit.
@@ -187,7 +200,41 @@ impl Phone {
             digest: 0,
             settled: 0,
             next_batch: 1,
+            is_blind: false,
         })
+    }
+
+    /// Another phone of the same login that holds nothing.
+    pub fn twin(&mut self) -> Self {
+        let mut entropy = Entropy::from_seed(self.entropy.bytes());
+        Self {
+            account: self.account.clone(),
+            actor: entropy.actor_id(),
+            entropy,
+            socket: None,
+            incarnation: None,
+            cursor: None,
+            held: HashMap::new(),
+            digest: 0,
+            settled: 0,
+            next_batch: 1,
+            is_blind: false,
+        }
+    }
+
+    /// Moves on without taking what came: for a watcher whose own memory is not measured. It can say no
+    /// digest afterwards.
+    pub fn pass_over(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
+        self.is_blind = true;
+    }
+
+    /// A customer card that is held.
+    pub fn some_customer(&self) -> Option<DocId> {
+        let is_card = |held: &Held| {
+            Document::load(&held.saved).is_ok_and(|document| document.kind() == Some(Kind::Customer))
+        };
+        self.held.iter().find(|(_, held)| is_card(held)).map(|(doc, _)| *doc)
     }
 
     /// The number of documents held.
@@ -259,7 +306,7 @@ impl Phone {
             incarnation: self.incarnation,
             cursor: self.cursor.clone(),
             pending: PendingCounts::default(),
-            digest: self.cursor.as_ref().map(|_| Digest(self.settled)),
+            digest: self.cursor.as_ref().filter(|_| !self.is_blind).map(|_| Digest(self.settled)),
             software: "daybook/0.1.0".to_owned(),
         };
         socket.send(&ClientFrame::Hello(hello)).await?;

@@ -57,6 +57,25 @@ impl Site {
         }
     }
 
+    /// How many changes the stopped store holds.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn count_changes(&self) -> Result<u64> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = rusqlite::Connection::open_with_flags(self.data().join("daybook.sqlite3"), flags)?;
+        let count = database.query_row("SELECT count(*) FROM changes", [], |row| row.get::<_, i64>(0))?;
+        Ok(u64::try_from(count)?)
+    }
+
+    /// Has the stopped store verified.
+    ///
+    /// # Errors
+    /// If a difference is found.
+    pub async fn verify(&self) -> Result<()> {
+        self.command(&["verify"]).await
+    }
+
     async fn command(&self, arguments: &[&str]) -> Result<()> {
         let output = Command::new(&self.binary)
             .args(arguments)
@@ -124,7 +143,28 @@ impl Server {
         Ok(())
     }
 
-    fn id(&self) -> Result<u32> {
+    /// Kills the server as a crash would.
+    ///
+    /// # Errors
+    /// If it cannot be killed.
+    pub async fn kill(mut self) -> Result<()> {
+        self.child.kill().await.map_err(Into::into)
+    }
+
+    /// The process ids of the admission workers.
+    ///
+    /// # Errors
+    /// If the server has ended.
+    pub fn workers(&self) -> Result<Vec<u32>> {
+        let mut all = family(self.id()?);
+        Ok(all.split_off(1))
+    }
+
+    /// The process id.
+    ///
+    /// # Errors
+    /// If the server has ended.
+    pub fn id(&self) -> Result<u32> {
         self.child.id().context("the server runs")
     }
 
@@ -141,21 +181,32 @@ impl Server {
     /// # Errors
     /// If `/proc` cannot be read.
     pub fn resident_bytes_with_workers(&self) -> Result<u64> {
-        let mut all = vec![self.id()?];
-        let mut next = 0;
-        while next < all.len() {
-            let children = format!("/proc/{0}/task", all[next]);
-            for task in fs::read_dir(children).into_iter().flatten().flatten() {
-                let listed = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-                all.extend(listed.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
-            }
-            next += 1;
-        }
-        all.into_iter()
-            .map(|id| kilobytes(id, "smaps_rollup", "Pss:"))
-            .sum::<Result<u64>>()
-            .map(|sum| sum * 1024)
+        resident_with_workers(self.id()?)
     }
+}
+
+/// Resident bytes of a process and its children, shared pages counted once.
+///
+/// # Errors
+/// If `/proc` cannot be read.
+pub fn resident_with_workers(id: u32) -> Result<u64> {
+    let of_each = family(id).into_iter().map(|id| kilobytes(id, "smaps_rollup", "Pss:"));
+    of_each.sum::<Result<u64>>().map(|sum| sum * 1024)
+}
+
+/// A process and all that came from it.
+fn family(id: u32) -> Vec<u32> {
+    let mut all = vec![id];
+    let mut next = 0;
+    while next < all.len() {
+        let children = format!("/proc/{0}/task", all[next]);
+        for task in fs::read_dir(children).into_iter().flatten().flatten() {
+            let listed = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(listed.split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+        }
+        next += 1;
+    }
+    all
 }
 
 fn kilobytes(process: u32, file: &str, key: &str) -> Result<u64> {

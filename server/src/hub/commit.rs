@@ -210,7 +210,7 @@ impl<'t, T: Transaction> Posting<'t, T> {
             let result = match planned {
                 Planned::Done(result) => result.clone(),
                 Planned::Repeats(first) => match &results[*first] {
-                    ItemResult::Accepted(seq) => ItemResult::Known(*seq),
+                    ItemResult::Accepted(seq) => ItemResult::Known(*seq, None),
                     other => other.clone(),
                 },
                 Planned::Change { job, nth } => {
@@ -234,7 +234,7 @@ impl<'t, T: Transaction> Posting<'t, T> {
         }
         for (number, result) in push.restored.iter().flatten().zip(&results) {
             match result {
-                ItemResult::Accepted(_) | ItemResult::Known(_) | ItemResult::Held(_) => {
+                ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => {
                     self.tx.settle_quarantined(*number, Ok(self.now))?;
                 }
                 ItemResult::Refused(refusal) => self.tx.settle_quarantined(*number, Err(refusal.rule))?,
@@ -474,7 +474,7 @@ impl<'t, T: Transaction> Posting<'t, T> {
             let waits = match result {
                 ItemResult::Skipped => true,
                 ItemResult::Refused(refusal) => refusal.rule.is_passing(),
-                ItemResult::Accepted(_) | ItemResult::Known(_) | ItemResult::Held(_) => false,
+                ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => false,
             };
             concerns && waits
         });

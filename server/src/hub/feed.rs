@@ -80,6 +80,13 @@ impl FeedCursor {
     }
 }
 
+/// Whether a cursor was given to the person in another role or team.
+pub fn is_of_another_view(cursor: Option<&protocol::Cursor>, view: u32) -> bool {
+    cursor
+        .and_then(|cursor| minicbor::decode::<FeedCursor>(&cursor.0).ok())
+        .is_some_and(|cursor| cursor.view != view)
+}
+
 /// A short number for a set of principals.
 pub fn view_of(principals: &[Principal]) -> u32 {
     let mut keys: Vec<_> =

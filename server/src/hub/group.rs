@@ -373,13 +373,14 @@ impl Planner<'_> {
         stored: Option<&DocumentRow>,
     ) -> Result<(), Stop> {
         if let Some(row) = self.lookup.change(change.doc, &header.hash)? {
+            let known = ItemResult::Known(row.seq, stored.map(|document| document.first_received));
             if row.person == self.person.id {
-                return Err(Stop::Answer(ItemResult::Known(row.seq)));
+                return Err(Stop::Answer(known));
             }
             // Of the document's own scope: what a stranger claims to be its scope is no right to know.
             let scope = stored.map_or(change.scope, |document| document.scope);
             return match reach(self.lookup, self.person, scope)? {
-                Reach::Granted(_) => Err(Stop::Answer(ItemResult::Known(row.seq))),
+                Reach::Granted(_) => Err(Stop::Answer(known)),
                 Reach::Ended | Reach::Nothing => Err(Rule::NotFound.into()),
             };
         }

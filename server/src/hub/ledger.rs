@@ -197,7 +197,7 @@ impl<T: Transaction> Posting<'_, T> {
     ) -> Result<ItemResult, StoreFailure> {
         if let Some(result) = self.tx.lookup().request(id)? {
             return Ok(match result {
-                ItemResult::Accepted(seq) => ItemResult::Known(seq),
+                ItemResult::Accepted(seq) => ItemResult::Known(seq, None),
                 other => other,
             });
         }
@@ -210,7 +210,9 @@ impl<T: Transaction> Posting<'_, T> {
         let decision = match standing {
             Reach::Nothing => return Ok(ItemResult::Refused(Rule::NotFound.into())),
             _ if self.tx.lookup().erased(customer)?.is_some() => Err(Rule::Erased.into()),
-            Reach::Granted(_) | Reach::Ended => decide(self.tx.lookup(), &by, command)?,
+            // Who owned it once and may not see it now decides nothing of it, whatever role came since.
+            Reach::Ended => Err(Rule::Transferred.into()),
+            Reach::Granted(_) => decide(self.tx.lookup(), &by, command)?,
         };
         let result = match decision {
             Ok(kind) => self.apply(&by, id, command, kind, settling)?,

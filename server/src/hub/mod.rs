@@ -319,6 +319,7 @@ impl<S: Store> Hub<S> {
             self.want_digests(page.session);
         }
         self.send_page(page.session, page.frame);
+        self.ask_what_else(page.session);
         let next = self
             .sessions
             .get_mut(&page.session)
@@ -541,6 +542,7 @@ impl<S: Store> Hub<S> {
         // A cursor of another life points into another log (S14).
         let same_life = hello.incarnation == Some(self.incarnation);
         let cursor = hello.cursor.filter(|_| same_life);
+        state.anew = feed::is_of_another_view(cursor.as_ref(), state.view);
         let cursor = FeedCursor::decode(cursor.as_ref(), state.view, self.head);
         self.send(session, &ServerFrame::Welcome(welcome));
         self.read(session, cursor, None, hello.digest.filter(|_| same_life));
@@ -590,6 +592,15 @@ impl<S: Store> Hub<S> {
         let (Some(claimed), Some(expected)) = (digest, state.digest) else { return };
         if settled && claimed != expected {
             self.want_digests(session);
+        }
+    }
+
+    /// The pages say what a person sees in a new role, not what the person saw in the one before: that is taken
+    /// away when the device has named it. Over HTTP the digest in the next hello tells.
+    fn ask_what_else(&mut self, session: SessionId) {
+        let Some(state) = self.sessions.get_mut(&session) else { return };
+        if state.transport == Transport::Live && state.position.is_some() && std::mem::take(&mut state.anew) {
+            self.send(session, &ServerFrame::WantDigests);
         }
     }
 

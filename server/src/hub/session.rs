@@ -38,6 +38,8 @@ pub(super) struct Session {
     pub(super) pushes: usize,
     /// Something that it pushed was committed after `position`: its page differs from everybody else's.
     pub(super) own: bool,
+    /// The device's copy is of another role or team of its person: when its pages end, it is asked what it holds.
+    pub(super) anew: bool,
 }
 
 /// A reading under way.
@@ -72,6 +74,7 @@ impl Session {
             spoken: false,
             pushes: 0,
             own: false,
+            anew: false,
         }
     }
 

@@ -187,7 +187,7 @@ impl<S: Store> Hub<S> {
         for result in &ack.results {
             match result {
                 ItemResult::Accepted(_) => self.stats.items_accepted += 1,
-                ItemResult::Known(_) => self.stats.items_known += 1,
+                ItemResult::Known(..) => self.stats.items_known += 1,
                 ItemResult::Held(_) => self.stats.items_held += 1,
                 ItemResult::Refused(_) => self.stats.items_refused += 1,
                 ItemResult::Skipped => {}

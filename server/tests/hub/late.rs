@@ -126,7 +126,7 @@ fn card_edits_after_the_transfer_are_held() {
     assert_eq!(rule(&again), Some(Rule::AlreadySettled));
     // Once merged, the old phone's repetition is known.
     let known = world.push_items(&mut li, items, &mut []);
-    assert!(matches!(known[..], [ItemResult::Known(_), ItemResult::Known(_)]), "{known:?}");
+    assert!(matches!(known[..], [ItemResult::Known(..), ItemResult::Known(..)]), "{known:?}");
     let changes = world.lookup(|lookup| lookup.changes(customer, Seq(0), Seq(u64::MAX))).expect("reads");
     assert!(
         changes[1..].iter().all(|(row, _)| row.person == li.identity.person),

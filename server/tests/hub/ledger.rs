@@ -76,7 +76,7 @@ fn a_repeated_request_gets_the_same_answer() {
     let ItemResult::Accepted(seq) = first else { panic!("{first:?}") };
     let head = world.hub().stats().head;
     let second = world.push_items(&mut mei, vec![item], &mut []).remove(0);
-    assert_eq!(second, ItemResult::Known(seq));
+    assert_eq!(second, ItemResult::Known(seq, None));
     assert_eq!(world.hub().stats().head, head);
 }
 

@@ -7,6 +7,7 @@ mod identity;
 mod late;
 mod ledger;
 mod limits;
+mod permission;
 mod store;
 mod workers;
 mod world;

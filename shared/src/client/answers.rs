@@ -26,6 +26,23 @@ const NOT_FOUND_BELIEVED_AFTER: u32 = 6;
 /// and is offered again when the server knows its customer.
 const REOFFER_BELIEVED_AFTER: u32 = 12;
 
+/// What an answer acknowledges of one document.
+#[derive(Default)]
+struct Accepted {
+    changes: Vec<(u64, ChangeHash)>,
+    /// When the document's first change was received, if it is among these.
+    received: UtcMillis,
+}
+
+impl Accepted {
+    fn add(&mut self, out: u64, hash: ChangeHash, received: UtcMillis) {
+        if self.changes.is_empty() {
+            self.received = received;
+        }
+        self.changes.push((out, hash));
+    }
+}
+
 impl Client {
     pub(super) fn take_ack(&mut self, now: Now, ack: Ack) -> Result<(), Fault> {
         // An answer to a push of an earlier connection: what it said will be said again.
@@ -33,11 +50,15 @@ impl Client {
         if items.len() != ack.results.len() {
             return Err(Fault::Unreadable);
         }
-        let mut accepted: Map<DocId, Vec<(u64, ChangeHash)>> = Map::default();
+        let received = if planted::is(Bug::OwnReceipt) { self.clock.corrected(now) } else { ack.received };
+        let mut accepted: Map<DocId, Accepted> = Map::default();
         for (sent, result) in items.into_iter().zip(ack.results) {
             match (sent, result) {
-                (Sent::Change { out, doc, hash }, ItemResult::Accepted(_) | ItemResult::Known(_)) => {
-                    accepted.or_default(doc).push((out, hash));
+                (Sent::Change { out, doc, hash }, ItemResult::Accepted(_)) => {
+                    accepted.or_default(doc).add(out, hash, received);
+                }
+                (Sent::Change { out, doc, hash }, ItemResult::Known(_, first)) => {
+                    accepted.or_default(doc).add(out, hash, first.unwrap_or(received));
                 }
                 (Sent::Change { out, doc, hash }, result) => {
                     if self.is_present(out, hash) {
@@ -48,9 +69,8 @@ impl Client {
                 (Sent::Release { scope }, result) => self.take_release_result(now, scope, result),
             }
         }
-        let received = if planted::is(Bug::OwnReceipt) { self.clock.corrected(now) } else { ack.received };
-        for (doc, changes) in accepted {
-            self.acknowledge(doc, &changes, received);
+        for (doc, of_it) in accepted {
+            self.acknowledge(doc, &of_it.changes, of_it.received);
         }
         self.settle_stalls();
         self.changed = true;
@@ -79,7 +99,7 @@ impl Client {
             }
             ItemResult::Refused(refusal) => Some(OutState::Refused(refusal)),
             ItemResult::Held(late) => Some(OutState::Held(late)),
-            ItemResult::Skipped | ItemResult::Accepted(_) | ItemResult::Known(_) => None,
+            ItemResult::Skipped | ItemResult::Accepted(_) | ItemResult::Known(..) => None,
         };
         // A change skipped behind a passing refusal is simply offered again with it.
         let is_paused = self.outbox.is_paused(lane, now.monotonic_ms);
@@ -136,7 +156,7 @@ impl Client {
     fn take_request_result(&mut self, now: Now, out: u64, result: ItemResult) {
         let lane = Lane::Request(out);
         match result {
-            ItemResult::Accepted(_) | ItemResult::Known(_) | ItemResult::Held(_) => {
+            ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => {
                 self.echo = Echo::Wanted;
                 self.outbox.remove(out);
                 self.outbox.clear_pause(lane);
@@ -161,14 +181,14 @@ impl Client {
         let lane = Lane::Release(scope);
         let is_leaving = self.ledger.scope(scope).is_some_and(|state| state.row.leaving);
         match result {
-            ItemResult::Accepted(_) | ItemResult::Known(_)
+            ItemResult::Accepted(_) | ItemResult::Known(..)
                 if is_leaving && !self.outbox.is_scope_pending(scope) =>
             {
                 self.outbox.clear_pause(lane);
                 self.drop_scope(scope);
             }
             // Granted again, or something was typed, while the answer was on its way: it is out of date.
-            ItemResult::Accepted(_) | ItemResult::Known(_) => self.outbox.clear_pause(lane),
+            ItemResult::Accepted(_) | ItemResult::Known(..) => self.outbox.clear_pause(lane),
             ItemResult::Refused(_) | ItemResult::Held(_) | ItemResult::Skipped => {
                 self.outbox.pause(lane, now.monotonic_ms, &mut self.entropy);
             }

@@ -83,7 +83,9 @@ impl Client {
             let Some(items) = self.outbox.answered(ack.batch) else { continue };
             for (sent, result) in items.into_iter().zip(ack.results) {
                 match result {
-                    ItemResult::Accepted(_) | ItemResult::Known(_) | ItemResult::Held(_) => self.let_go(sent),
+                    ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => {
+                        self.let_go(sent)
+                    }
                     ItemResult::Refused(refusal) => return Err(refusal.rule),
                     ItemResult::Skipped => {}
                 }

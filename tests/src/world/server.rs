@@ -242,7 +242,7 @@ impl Server {
 /// Whether an answer is the answer for ever.
 fn is_final(result: &ItemResult) -> bool {
     match result {
-        ItemResult::Accepted(_) | ItemResult::Known(_) | ItemResult::Held(_) => true,
+        ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => true,
         ItemResult::Refused(refusal) => refusal.rule == Rule::Transferred,
         ItemResult::Skipped => false,
     }
@@ -760,14 +760,14 @@ impl World {
         let merged = lookup.change(*doc, &header.hash).expect(BROKEN).is_some();
         let held = lookup.held_change(*doc, &header.hash).expect(BROKEN).is_some();
         match result {
-            ItemResult::Accepted(_) | ItemResult::Known(_) if !merged && !held => {
+            ItemResult::Accepted(_) | ItemResult::Known(..) if !merged && !held => {
                 Err(format!("{:?} of {doc:?} was acknowledged before it was on disk (I2)", header.hash))
             }
             ItemResult::Held(_) if !held && !merged => {
                 Err(format!("{:?} of {doc:?} was said to be held before it was on disk (I2)", header.hash))
             }
             // Somebody else who may read the change may repeat it and is told that it is there.
-            ItemResult::Known(_) => {
+            ItemResult::Known(..) => {
                 self.acknowledge(header.hash, *doc, identity.device);
                 Ok(())
             }

@@ -150,7 +150,7 @@ impl Hub {
                 let bytes: Vec<u8> = change.into();
                 self.pushed.push((doc, bytes.clone()));
                 let result = self.judge_change(person, doc, kind, scope, bytes, spoiled);
-                if !matches!(result, ItemResult::Accepted(_) | ItemResult::Known(_)) {
+                if !matches!(result, ItemResult::Accepted(_) | ItemResult::Known(..)) {
                     spoiled.insert(doc);
                 }
                 result
@@ -163,7 +163,7 @@ impl Hub {
                 }
                 match self.requests[&id].clone() {
                     Ok(seq) if is_new => ItemResult::Accepted(seq),
-                    Ok(seq) => ItemResult::Known(seq),
+                    Ok(seq) => ItemResult::Known(seq, None),
                     Err(refusal) => ItemResult::Refused(refusal),
                 }
             }
@@ -205,7 +205,8 @@ impl Hub {
             Err(refusal) => return ItemResult::Refused(refusal),
         };
         if self.docs.get_mut(&doc).is_some_and(|known| known.document.contains(&header.hash)) {
-            return ItemResult::Known(Seq(self.seq));
+            let received = self.docs.get(&doc).map(|known| known.received);
+            return ItemResult::Known(Seq(self.seq), received);
         }
         if spoiled.contains(&doc) {
             return ItemResult::Skipped;

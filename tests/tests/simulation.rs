@@ -51,3 +51,10 @@ fn seed_1845_what_is_offered_again_brings_nothing_back_but_what_it_builds_on() {
 fn seed_593_a_repeated_change_is_shown_as_received_when_it_first_was() {
     sim::run(593).unwrap_or_else(|failure| panic!("{failure}"));
 }
+
+/// One edit went in twice, from a phone and from its copy under another actor, and which of the two the card's
+/// history told of hung on which had come first (DOC-3).
+#[test]
+fn seed_738_the_history_of_a_card_is_the_same_in_whatever_order_its_changes_came() {
+    sim::run(738).unwrap_or_else(|failure| panic!("{failure}"));
+}

@@ -9,6 +9,7 @@ use automerge::{ObjType, ScalarValue};
 use crate::document::schema::{Scalar, schema};
 use crate::document::{ChangeInfo, Document};
 use crate::id::{ActorId, ChangeHash, PersonId};
+use crate::order;
 use crate::time::UtcMillis;
 
 /// One value written or removed.
@@ -38,7 +39,8 @@ enum Place {
 }
 
 impl Document {
-    /// Every change in causal order with what it wrote.
+    /// Every change with what it wrote, in a causal order that is the same on every replica, whatever order the
+    /// changes came in: by the counter of the first operation, then the actor, as the engine orders writes.
     pub fn writes(&mut self) -> Vec<ChangeWrites> {
         let Some(kind) = self.kind() else { return Vec::new() };
         let table = schema(kind);
@@ -46,7 +48,11 @@ impl Document {
         let mut values: HashMap<OpId, Scalar> = HashMap::new();
         let mut history = Vec::new();
         let mut authors: HashMap<ActorId, PersonId> = HashMap::new();
-        for change in self.inner.get_changes(&[]) {
+        let mut changes = self.inner.get_changes(&[]);
+        order::sort_by_cached_key(&mut changes, |change| {
+            (change.start_op(), change.actor_id().clone(), change.seq())
+        });
+        for change in changes {
             let Some(actor) = ActorId::from_slice(change.actor_id().to_bytes()) else { continue };
             if let Some(author) = change.author().and_then(|author| PersonId::from_slice(author.as_bytes())) {
                 authors.insert(actor, author);

@@ -281,8 +281,33 @@ mod properties {
     }
 
     fn state(document: &mut Document) -> (Vec<ChangeHash>, Vec<String>, String, Option<Projection>) {
-        let texts = format!("{:?}", document.texts());
+        let texts = format!("{:?} {:?}", document.texts(), document.writes());
         (document.heads(), document.clashing_paths(), texts, Projection::of(document))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 10, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// DOC-3: each of the orders in which up to five concurrent changes can come.
+        #[test]
+        fn every_order_of_up_to_five_converges(seed in 0u64..1_000_000, writers in 2u8..6) {
+            let (mut base, branches) = concurrent(seed, writers);
+            let mut expected = None;
+            let mut order: Vec<usize> = (0..branches.len()).collect();
+            loop {
+                let mut replica = copy(&mut base);
+                for index in &order {
+                    replica.apply(&branches[*index]).expect("complete");
+                }
+                let state = state(&mut replica);
+                prop_assert_eq!(expected.get_or_insert_with(|| state.clone()), &state, "{:?}", order);
+                // The next order, as a dictionary has them.
+                let Some(turn) = order.windows(2).rposition(|pair| pair[0] < pair[1]) else { break };
+                let next = order.iter().rposition(|index| *index > order[turn]).expect("one is larger");
+                order.swap(turn, next);
+                order[turn + 1..].reverse();
+            }
+        }
     }
 
     proptest! {

@@ -40,6 +40,8 @@ pub(super) struct Hub {
     pub(super) actors: BTreeMap<ActorId, PersonId>,
     /// Changes that contain these bytes are refused by the rule.
     pub(super) refuse: Vec<(Vec<u8>, Rule)>,
+    /// Actors whose numbers another copy of their phone has used.
+    pub(super) cloned: BTreeSet<ActorId>,
     /// Changes of cards that contain these bytes are held.
     pub(super) hold: Vec<Vec<u8>>,
     /// Items in a page.
@@ -74,6 +76,7 @@ impl Hub {
             held: BTreeSet::new(),
             actors: BTreeMap::new(),
             refuse: Vec::new(),
+            cloned: BTreeSet::new(),
             hold: Vec::new(),
             page_items: 3,
             time: UtcMillis(1_764_000_000_000),
@@ -221,6 +224,9 @@ impl Hub {
             |marker: &Vec<u8>| bytes.windows(marker.len()).any(|window| window == marker.as_slice());
         if let Some((_, rule)) = self.refuse.iter().find(|(marker, _)| contains(marker)) {
             return ItemResult::Refused((*rule).into());
+        }
+        if self.cloned.contains(&header.actor) {
+            return ItemResult::Refused(Rule::SequenceReused.into());
         }
         if kind == Kind::Customer && self.hold.iter().any(contains) {
             self.seq += 1;

@@ -5,6 +5,7 @@ mod feed;
 mod hub;
 mod phone;
 mod push;
+mod rebase;
 mod restore;
 mod views;
 

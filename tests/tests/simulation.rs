@@ -58,3 +58,10 @@ fn seed_593_a_repeated_change_is_shown_as_received_when_it_first_was() {
 fn seed_738_the_history_of_a_card_is_the_same_in_whatever_order_its_changes_came() {
     sim::run(738).unwrap_or_else(|failure| panic!("{failure}"));
 }
+
+/// A phone that was locked out while its disk was full still held in memory what it could not store, and the world
+/// was called at rest before it had.
+#[test]
+fn seed_841_a_phone_that_is_locked_out_stores_what_its_full_disk_refused() {
+    sim::run(841).unwrap_or_else(|failure| panic!("{failure}"));
+}

@@ -12,7 +12,7 @@ use crate::planted::{self, Bug};
 use crate::refusal::{Refusal, Rule};
 use crate::sorted::{Map, Set};
 
-/// How often an edit is made again because of the numbering of its changes before the refusal is shown.
+/// How often an edit is made again because of the numbering of its own changes before the refusal is shown.
 /// Twice covers a cloned phone and a restore at once; more is a bug that must not loop.
 const REBASES_MAX: u32 = 3;
 
@@ -32,6 +32,7 @@ impl Client {
             // Of these the bytes are given up; those that may pass as words are not refused by that.
             let mut offered = Set::default();
             let mut passing = Set::default();
+            let mut renumbered = None;
             for (out, state) in stall.fates {
                 let is_reoffer = self.is_reoffer(out);
                 match &state {
@@ -41,6 +42,7 @@ impl Client {
                     // were refused for building on it.
                     OutState::Refused(refusal) if fates.is_empty() && stall.first == Some(out) => {
                         if self.is_worth_renumbering(out, refusal.rule) {
+                            renumbered = Some(out);
                             continue;
                         }
                         if is_reoffer && may_pass_in_words(refusal.rule) {
@@ -53,6 +55,11 @@ impl Client {
                     offered.insert(out);
                 }
                 fates.insert(out, state);
+            }
+            if let Some(Work::Edit(work)) =
+                renumbered.and_then(|out| self.outbox.get_mut(out)).map(|row| &mut row.work)
+            {
+                work.rebases += 1;
             }
             let fates = self.put_in_words(doc, &offered, &passing, fates);
             self.rebase(doc, fates);
@@ -109,7 +116,6 @@ impl Client {
                 Ok(Some(made)) => {
                     if let Some(Work::Edit(work)) = self.outbox.get_mut(out).map(|row| &mut row.work) {
                         work.changes = made;
-                        work.rebases += 1;
                     }
                 }
                 Ok(None) => {}

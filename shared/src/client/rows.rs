@@ -235,7 +235,7 @@ pub(super) struct EditWork {
     pub(super) changes: Vec<OwnChange>,
     /// Whether some of the edit's changes are acknowledged already.
     pub(super) begun: bool,
-    /// How often a rebase made the edit again.
+    /// How often it was made again because its own numbers were refused.
     pub(super) rebases: u32,
 }
 

@@ -477,7 +477,8 @@ impl World {
             return false;
         }
         if !may_log_in {
-            return true;
+            // A phone that is locked out has nothing to send, but what it could not store yet it must store.
+            return self.status(index).is_some_and(|status| status.saving == 0);
         }
         client.is_settled() && self.status(index).is_some_and(|status| status.link == Link::Live)
     }

@@ -48,7 +48,7 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
         .into_iter()
         .enumerate()
         .map(|(number, phone)| {
-            tokio::spawn(attack(address.clone(), phone, number, over.clone(), sent.clone()))
+            tokio::spawn(attack(address.clone(), phone, number, over.clone(), sent.clone(), Duration::ZERO))
         })
         .collect();
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -100,13 +100,14 @@ async fn phase(phones: Vec<(Phone, DocId)>) -> Result<(Vec<(Phone, DocId)>, Vec<
     Ok((phones, times))
 }
 
-/// Sends forged pushes, broken frames and noise until it is over; dials again whenever it is thrown out.
+/// Sends forged pushes, broken frames and noise until it is over, at a pace; dials again whenever it is thrown out.
 pub async fn attack(
     address: String,
     mut phone: Phone,
     number: usize,
     over: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
+    pace: Duration,
 ) -> Result<()> {
     let mut entropy = Entropy::from_seed([number as u8; 32]);
     let phrases = Phrases::load();
@@ -145,6 +146,9 @@ pub async fn attack(
                 }
             };
             sent.fetch_add(1, Ordering::Relaxed);
+            if !pace.is_zero() {
+                tokio::time::sleep(pace).await;
+            }
             let answered = socket.send_bytes(frame).await.is_ok() && socket.receive().await.is_ok();
             if !answered {
                 break;

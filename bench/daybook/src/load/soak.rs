@@ -22,6 +22,7 @@ const MANAGERS: usize = 20;
 const HOSTILE: usize = 2;
 /// Between two things that a phone does, on average.
 const PACE_MS: u64 = 3_000;
+const HOSTILE_PACE: Duration = Duration::from_millis(200);
 const SAMPLE: Duration = Duration::from_secs(5);
 
 /// What was done to the server, by kind.
@@ -75,7 +76,8 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let names = (REPS..REPS + HOSTILE).map(|number| format!("rep{number}"));
     for (number, phone) in log_in(&address, names).await?.into_iter().enumerate() {
         let (over, sent) = (over.clone(), counts.hostile.clone());
-        people.push(tokio::spawn(super::hostile::attack(address.clone(), phone, number, over, sent)));
+        let attack = super::hostile::attack(address.clone(), phone, number, over, sent, HOSTILE_PACE);
+        people.push(tokio::spawn(attack));
     }
     let samples = watch(&server, site.data(), duration, &counts).await?;
     over.store(true, Ordering::Relaxed);

@@ -79,7 +79,7 @@ impl Session {
     }
 
     /// From where a pull is answered: where the session's pages end by now, if its cursor is of before. The device
-    /// takes those pages before the answer, and may have dropped what they removed (HUB-15).
+    /// takes those pages before the answer, and may have dropped what they removed (HUB-16).
     pub(super) fn onward(&self, cursor: FeedCursor) -> FeedCursor {
         match self.position {
             Some(position)
@@ -115,7 +115,7 @@ mod tests {
         session
     }
 
-    /// HUB-15
+    /// HUB-16
     #[test]
     fn a_pull_goes_on_from_where_the_pages_of_a_live_session_end() {
         let live = session(Transport::Live, Some(31));

@@ -59,10 +59,23 @@ pub struct Admitted {
 /// [`wire::parse`], `SequenceGap`, `SequenceReused`, `DependencyUnknown`, `AuthorForeign`, `StartOpAbsurd`,
 /// `NotTheAuthor`, `DocumentTooLarge`, `SchemaViolated`, `Unloadable`, `ScopeMismatch`.
 pub fn admit(input: &AdmissionInput) -> Result<Admitted, Refusal> {
+    admit_open(input, None).map(|(admitted, _)| admitted)
+}
+
+/// Like [`admit`], for who keeps documents open: `open` is what [`Document::load`] makes of `input.stored`, and
+/// spares loading that. Returns what it makes of [`Admitted::saved`].
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_open(
+    input: &AdmissionInput,
+    mut open: Option<Document>,
+) -> Result<(Admitted, Document), Refusal> {
     // A panic in the document engine is a property of the bytes that it was given: the shadow is dropped and
     // the change refused. What cannot be caught (memory, time) ends the worker process instead.
-    let guarded = |limit: usize| {
-        let outcome = catch_unwind(AssertUnwindSafe(|| shadow(input, limit)));
+    let mut guarded = |limit: usize| {
+        let open = open.take();
+        let outcome = catch_unwind(AssertUnwindSafe(|| shadow(input, open, limit)));
         outcome.unwrap_or_else(|_| Err((usize::MAX, Rule::Unloadable.into())))
     };
     let (count, last) = match guarded(input.changes.len()) {
@@ -82,9 +95,9 @@ pub fn admit(input: &AdmissionInput) -> Result<Admitted, Refusal> {
             }
         }
     }
-    let mut admitted = longest.ok_or(refused.clone())?;
+    let (mut admitted, document) = longest.ok_or(refused.clone())?;
     admitted.refused = Some(refused);
-    Ok(admitted)
+    Ok((admitted, document))
 }
 
 /// What a change must fit to, of the document and of the changes before it.
@@ -169,11 +182,18 @@ fn judge_headers(changes: &[Vec<u8>], person: PersonId, mut ground: Ground) -> (
 
 /// Applies the first `limit` changes to a shadow and judges what comes of it. A refusal comes with how many
 /// changes are what they claim to be: 0 if not even the first.
-fn shadow(input: &AdmissionInput, limit: usize) -> Result<Admitted, (usize, Refusal)> {
+fn shadow(
+    input: &AdmissionInput,
+    open: Option<Document>,
+    limit: usize,
+) -> Result<(Admitted, Document), (usize, Refusal)> {
     let unloadable = |about: &str| Refusal::about(Rule::Unloadable, about);
     let (mut document, before, texts) = match &input.stored {
         Some(stored) => {
-            let document = Document::load(stored).map_err(|_| (0, unloadable("stored")))?;
+            let document = match open {
+                Some(document) => document,
+                None => Document::load(stored).map_err(|_| (0, unloadable("stored")))?,
+            };
             if document.author().is_some_and(|author| author != input.person) {
                 return Err((0, Rule::NotTheAuthor.into()));
             }
@@ -212,7 +232,7 @@ fn shadow(input: &AdmissionInput, limit: usize) -> Result<Admitted, (usize, Refu
     let projection = Projection::of(&mut reloaded).ok_or_else(|| failed(Rule::SchemaViolated.into()))?;
     let field_changes =
         if input.kind.is_fact() { Vec::new() } else { differences(&texts, &reloaded.texts()) };
-    Ok(Admitted { saved, heads, projection, applied: count, refused, field_changes })
+    Ok((Admitted { saved, heads, projection, applied: count, refused, field_changes }, reloaded))
 }
 
 fn judge_scope(input: &AdmissionInput, document: &Document) -> Result<(), Refusal> {

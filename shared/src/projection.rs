@@ -152,6 +152,7 @@ pub struct CommentProjection {
 impl Projection {
     /// Projects a document; none if it has no kind, or is a fact without author or customer.
     pub fn of(document: &mut Document) -> Option<Projection> {
+        document.read_ahead();
         match document.kind()? {
             Kind::Customer => Some(Projection::Customer(CustomerProjection::of(document))),
             Kind::Visit => VisitProjection::of(document).map(Projection::Visit),

@@ -7,7 +7,7 @@ mod judging;
 mod pool;
 mod worker;
 
-pub use judging::{InProcess, judge};
+pub use judging::{InProcess, Judge, judge};
 pub use pool::{PoolCounts, PoolOptions, WorkerPool};
 pub use worker::{WORKER_COMMAND, serve, worker_main};
 

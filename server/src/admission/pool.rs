@@ -114,7 +114,7 @@ impl WorkerPool {
             let shared = shared.clone();
             std::thread::Builder::new()
                 .name(format!("admission-{number}"))
-                .spawn(move || Keeper { shared, worker: None }.run())?;
+                .spawn(move || Keeper { number, shared, worker: None }.run())?;
         }
         Ok(Self { shared })
     }
@@ -176,6 +176,7 @@ impl Read for Until<'_> {
 
 /// One thread of the pool and its worker.
 struct Keeper {
+    number: usize,
     shared: Arc<Shared>,
     worker: Option<Worker>,
 }
@@ -206,15 +207,26 @@ impl Keeper {
         let share = queue.jobs.len().div_ceil(self.shared.options.workers.max(1)).clamp(1, BATCH_JOBS_MAX);
         let mut batch = Vec::with_capacity(share);
         let mut bytes = 0;
-        while batch.len() < share {
-            let Some(job) = queue.jobs.pop_front() else { break };
-            bytes += size_of_job(&job);
-            batch.push(job);
-            if bytes >= BATCH_BYTES_MAX {
-                break;
+        // First the documents that this worker judged before and has open; then others, rather than to wait.
+        for is_wanted in [|own: bool| own, |_| true] {
+            let mut at = 0;
+            while batch.len() < share && bytes < BATCH_BYTES_MAX {
+                let Some(job) = queue.jobs.get(at) else { break };
+                if is_wanted(self.is_own(job)) {
+                    bytes += size_of_job(job);
+                    batch.extend(queue.jobs.remove(at));
+                } else {
+                    at += 1;
+                }
             }
         }
         Some(batch)
+    }
+
+    /// Whether a document is one of those that this worker judges by preference. The last byte of an id is
+    /// random.
+    fn is_own(&self, job: &Job) -> bool {
+        usize::from(job.doc.0[15]) % self.shared.options.workers.max(1) == self.number
     }
 
     fn worker(&mut self) -> Result<&mut Worker, Lost> {

@@ -12,7 +12,7 @@ use shared::cbor::{Decode, Encode};
 use shared::limits::ADMISSION_MEMORY_BYTES_MAX;
 use shared::refusal::Refusal;
 
-use super::{Admitted, Job, Verdict, judge};
+use super::{Admitted, Job, Judge, Verdict};
 
 /// The hidden subcommand that makes the binary a worker.
 pub const WORKER_COMMAND: &str = "admission-worker";
@@ -78,7 +78,8 @@ pub fn worker_main() -> ExitCode {
     let (input, output) =
         (io::stdin().as_fd().try_clone_to_owned(), io::stdout().as_fd().try_clone_to_owned());
     let (Ok(input), Ok(output)) = (input, output) else { return ExitCode::from(2) };
-    match serve(File::from(input), File::from(output), judge) {
+    let mut judge = Judge::default();
+    match serve(File::from(input), File::from(output), |job| judge.judge(job)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -88,7 +89,11 @@ pub fn worker_main() -> ExitCode {
 ///
 /// # Errors
 /// When a stream breaks or holds no frame.
-pub fn serve(input: impl Read, mut output: impl Write, judge: impl Fn(&Job) -> Verdict) -> io::Result<()> {
+pub fn serve(
+    input: impl Read,
+    mut output: impl Write,
+    mut judge: impl FnMut(&Job) -> Verdict,
+) -> io::Result<()> {
     let mut input = BufReader::new(input);
     output.write_all(READY)?;
     output.flush()?;

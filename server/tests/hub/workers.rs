@@ -4,7 +4,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use server::admission::{Admitter, InProcess, Job, Judged, PoolOptions, WorkerPool, judge, serve};
+use server::admission::{Admitter, InProcess, Job, Judge, Judged, PoolOptions, WorkerPool, judge, serve};
 use shared::document::{Document, Kind, Writer};
 use shared::edit::{Edit, Patch};
 use shared::id::{ActorId, DocId, PersonId, Scope};
@@ -155,4 +155,43 @@ fn the_real_worker_judges_within_its_limits() {
     pool.submit(vec![job(1, &["人民路1号"]), job(2, &["解放路2号"])]);
     assert!(all(&receiver, 2).values().all(Result::is_ok));
     assert_eq!(pool.counts().deaths(), 0);
+}
+
+/// ADM-45: more cards than stay open, each edited again and again; some edits are refused, some are judged anew
+/// on a form of the card before the last.
+#[test]
+fn a_judge_that_keeps_documents_open_judges_as_one_that_opens_them() {
+    let mut keeping = Judge::default();
+    let texts: Vec<String> = (0..6).map(|number| format!("人民路{number}号")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let jobs: Vec<Job> = (1..=150).map(|id| job(id, &texts)).collect();
+    let mut forms: Vec<Vec<Vec<u8>>> = vec![Vec::new(); jobs.len()];
+    let mut refused = 0;
+    for nth in 0..texts.len() {
+        // By neighbours: the card comes again while it is open, after that when it is not any more.
+        for repeat in 0..2 {
+            for (whole, forms) in jobs.iter().zip(&mut forms) {
+                let before = forms.len().checked_sub(if repeat == 0 { 1 } else { 2 });
+                let mut one = whole.clone();
+                one.stored = before.map(|before| forms[before].clone().into());
+                one.changes = vec![whole.changes[nth].clone()];
+                if whole.id % 7 == 0 && repeat == 0 {
+                    let mut skipping = one.clone();
+                    skipping.changes = whole.changes.last().cloned().into_iter().collect();
+                    let verdict = keeping.judge(&skipping);
+                    refused += usize::from(verdict.is_err());
+                    assert_eq!(verdict, judge(&skipping));
+                }
+                let verdict = keeping.judge(&one);
+                assert_eq!(verdict, judge(&one));
+                let admitted = verdict.expect("an honest change");
+                if repeat == 0 {
+                    forms.push(admitted.saved().to_vec());
+                }
+                let again = Job { stored: Some(admitted.saved().to_vec().into()), ..one };
+                assert_eq!(keeping.judge(&again), judge(&again), "a change that is held already");
+            }
+        }
+    }
+    assert!(refused > 50, "{refused}");
 }

@@ -26,6 +26,7 @@ pub struct Baseline {
 impl Document {
     /// Notes what a change from outside must leave as it is.
     pub fn baseline(&self) -> Baseline {
+        self.read_ahead();
         Baseline {
             header: schema::HEADER_KEYS.iter().map(|key| self.header_value(key)).collect(),
             version: self.schema_version().unwrap_or(0),
@@ -34,7 +35,7 @@ impl Document {
     }
 
     fn header_value(&self, key: &str) -> Option<Scalar> {
-        match self.inner.get(automerge::ROOT, key).ok()?? {
+        match self.shown(key)? {
             (AutomergeValue::Scalar(scalar), _) => match scalar.as_ref() {
                 ScalarValue::Str(text) => Some(Scalar::Str(text.to_string())),
                 ScalarValue::Int(number) => Some(Scalar::Int(*number)),
@@ -49,7 +50,8 @@ impl Document {
     pub fn unknown_paths(&self) -> BTreeSet<String> {
         let mut unknown = BTreeSet::new();
         let Some(table) = self.kind().map(schema) else { return unknown };
-        unknown.extend(self.inner.keys(automerge::ROOT).filter(|key| !table.knows(key)));
+        let keys = self.root().iter().map(|(key, _)| key);
+        unknown.extend(keys.filter(|key| !table.knows(key)).cloned());
         for records in table.records {
             for (id, objects) in self.record_map(records) {
                 for object in objects {
@@ -67,6 +69,7 @@ impl Document {
     /// # Errors
     /// `DocumentTooLarge` about a limit, `SchemaViolated` about a path.
     pub fn check(&self, kind: Kind, before: Option<&Baseline>) -> Result<(), Refusal> {
+        self.read_ahead();
         if self.kind() != Some(kind) {
             return Err(Refusal::about(Rule::SchemaViolated, schema::KIND));
         }
@@ -74,13 +77,13 @@ impl Document {
         self.check_header(table, before)?;
         let nothing = BTreeSet::new();
         let tolerated = before.map_or(&nothing, |before| &before.unknown);
-        for (key, values) in self.standing(&automerge::ROOT) {
-            let violated = || Refusal::about(Rule::SchemaViolated, path_shown(&key));
-            if let Some(records) = table.records(&key) {
-                self.check_records(records, &values, tolerated)?;
-            } else if let Some(field) = table.find(&key) {
-                self.check_field(&key, &values, field).ok_or_else(violated)??;
-            } else if !tolerated.contains(&key) {
+        for (key, values) in self.root() {
+            let violated = || Refusal::about(Rule::SchemaViolated, path_shown(key));
+            if let Some(records) = table.records(key) {
+                self.check_records(records, values, tolerated)?;
+            } else if let Some(field) = table.find(key) {
+                self.check_field(key, values, field).ok_or_else(violated)??;
+            } else if !tolerated.contains(key) {
                 return Err(violated());
             }
         }
@@ -90,7 +93,7 @@ impl Document {
     fn check_header(&self, table: &Schema, before: Option<&Baseline>) -> Result<(), Refusal> {
         for (index, key) in schema::HEADER_KEYS.into_iter().enumerate() {
             let violated = || Refusal::about(Rule::SchemaViolated, key);
-            let standing = self.inner.get_all(automerge::ROOT, key).unwrap_or_default();
+            let standing = self.standing_at(&automerge::ROOT, key);
             let is_optional = key == schema::ABOUT;
             match (table.field(key), standing.len()) {
                 (None, 0) | (Some(_), 1) => {}

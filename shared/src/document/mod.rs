@@ -12,6 +12,7 @@ mod text;
 mod words;
 mod writing;
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use automerge::{AutoCommit, Change, LoadOptions, ReadDoc, TextEncoding};
@@ -154,6 +155,8 @@ pub struct ChangeInfo {
 /// One document, open.
 pub struct Document {
     inner: AutoCommit,
+    /// The root map, where it was read as a whole since the last write: whoever writes empties this.
+    root: OnceCell<Vec<(String, Vec<reading::Standing>)>>,
 }
 
 impl std::fmt::Debug for Document {
@@ -165,7 +168,11 @@ impl std::fmt::Debug for Document {
 impl Document {
     /// Begins a document without any change, to apply changes to.
     pub fn empty() -> Document {
-        Document { inner: AutoCommit::new_with_encoding(TextEncoding::Utf16CodeUnit) }
+        Document::of(AutoCommit::new_with_encoding(TextEncoding::Utf16CodeUnit))
+    }
+
+    fn of(inner: AutoCommit) -> Document {
+        Document { inner, root: OnceCell::new() }
     }
 
     /// Opens a saved form.
@@ -179,7 +186,7 @@ impl Document {
         }
         let options = LoadOptions::new().text_encoding(TextEncoding::Utf16CodeUnit);
         match AutoCommit::load_with_options(bytes, options) {
-            Ok(inner) => Ok(Document { inner }),
+            Ok(inner) => Ok(Document::of(inner)),
             Err(error) => Err(LoadFailure(Some(Box::new(error)))),
         }
     }
@@ -213,6 +220,7 @@ impl Document {
         if outside.iter().any(|hash| self.inner.get_change_meta_by_hash(hash).is_none()) {
             return Err(ApplyFailure::DependencyMissing);
         }
+        self.root.take();
         self.inner.apply_changes(parsed).map_err(|error| ApplyFailure::Contradiction(Box::new(error)))
     }
 
@@ -259,6 +267,11 @@ impl Document {
     /// What is known of one change.
     pub fn change(&mut self, hash: &ChangeHash) -> Option<ChangeInfo> {
         self.inner.get_change_meta_by_hash(&automerge::ChangeHash(hash.0)).as_ref().and_then(change_info)
+    }
+
+    /// How many operations the document holds: with them grows what it takes in memory.
+    pub fn operation_count(&self) -> u64 {
+        self.inner.stats().num_ops
     }
 
     /// How many changes the document holds.

@@ -298,6 +298,7 @@ const JUST_READ: &str = "the object was read from this document and nobody else 
 
 impl Pen<'_> {
     fn inner(&mut self) -> &mut AutoCommit {
+        self.document.root.take();
         &mut self.document.inner
     }
 

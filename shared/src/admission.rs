@@ -2,7 +2,7 @@
 //! result by the schema, saves it, loads it again and compares. Runs in the server's admission worker and
 //! in the simulator. Knows nothing of grants, of who owns an actor, and of the store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::document::{Document, Kind};
@@ -12,6 +12,7 @@ use crate::limits;
 use crate::planted::{self, Bug};
 use crate::projection::{EXCERPT_CHARS_MAX, Projection, excerpt};
 use crate::refusal::{Refusal, Rule};
+use crate::sorted::Map;
 use crate::wire::{self, ChangeHeader};
 
 /// Field changes reported of one admission: what fits on the screen of whoever judges them.
@@ -198,10 +199,10 @@ fn shadow(
                 return Err((0, Rule::NotTheAuthor.into()));
             }
             let baseline = document.baseline();
-            let texts = if input.kind.is_fact() { BTreeMap::new() } else { document.texts() };
+            let texts = if input.kind.is_fact() { Map::default() } else { document.texts() };
             (document, Some(baseline), texts)
         }
-        None => (Document::empty(), None, BTreeMap::new()),
+        None => (Document::empty(), None, Map::default()),
     };
     let ground = Ground::of(&mut document);
     let (count, refused) = judge_headers(&input.changes[..limit], input.person, ground);
@@ -247,7 +248,7 @@ fn judge_scope(input: &AdmissionInput, document: &Document) -> Result<(), Refusa
     }
 }
 
-fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<FieldChange> {
+fn differences(before: &Map<String, String>, after: &Map<String, String>) -> Vec<FieldChange> {
     let mut paths: Vec<&String> = before.keys().chain(after.keys()).collect();
     paths.sort_unstable();
     paths.dedup();

@@ -1,8 +1,6 @@
 //! Whether a document holds nothing but what the table allows: the judgement over what a change from
 //! outside left behind. Looks at every value that stands, both sides of a clash included.
 
-use std::collections::BTreeSet;
-
 use automerge::{ObjId, ObjType, ReadDoc, ScalarValue, Value as AutomergeValue};
 
 use crate::document::reading::{Standing, is_map};
@@ -10,6 +8,7 @@ use crate::document::schema::{self, Content, Field, Records, Scalar, Schema, sch
 use crate::document::{Document, Kind, SCHEMA_VERSION};
 use crate::limits;
 use crate::refusal::{Refusal, Rule};
+use crate::sorted::Set;
 
 /// Two people who each stay within a limit may exceed it together; their merged work is not refused until
 /// it is twice as much.
@@ -20,7 +19,7 @@ const MERGED_FACTOR: usize = 2;
 pub struct Baseline {
     header: Vec<Option<Scalar>>,
     version: u16,
-    unknown: BTreeSet<String>,
+    unknown: Set<String>,
 }
 
 impl Document {
@@ -47,8 +46,8 @@ impl Document {
 
     /// The root keys, and `records/ID/key` of records, that the table does not know: written by a newer
     /// version of the software. They stay as they are.
-    pub fn unknown_paths(&self) -> BTreeSet<String> {
-        let mut unknown = BTreeSet::new();
+    pub fn unknown_paths(&self) -> Set<String> {
+        let mut unknown = Set::default();
         let Some(table) = self.kind().map(schema) else { return unknown };
         let keys = self.root().iter().map(|(key, _)| key);
         unknown.extend(keys.filter(|key| !table.knows(key)).cloned());
@@ -75,7 +74,7 @@ impl Document {
         }
         let table = schema(kind);
         self.check_header(table, before)?;
-        let nothing = BTreeSet::new();
+        let nothing = Set::default();
         let tolerated = before.map_or(&nothing, |before| &before.unknown);
         for (key, values) in self.root() {
             let violated = || Refusal::about(Rule::SchemaViolated, path_shown(key));
@@ -114,10 +113,10 @@ impl Document {
         &self,
         records: &Records,
         maps: &[Standing],
-        tolerated: &BTreeSet<String>,
+        tolerated: &Set<String>,
     ) -> Result<(), Refusal> {
         let violated = |path: String| Refusal::about(Rule::SchemaViolated, path_shown(&path));
-        let mut ids = BTreeSet::new();
+        let mut ids = Set::default();
         for (value, map) in maps {
             if !is_map(value) {
                 return Err(violated(records.key.to_owned()));
@@ -143,7 +142,7 @@ impl Document {
         records: &Records,
         id: &str,
         object: &ObjId,
-        tolerated: &BTreeSet<String>,
+        tolerated: &Set<String>,
     ) -> Result<(), Refusal> {
         for (key, values) in self.standing(object) {
             let path = || format!("{}/{id}/{key}", records.key);

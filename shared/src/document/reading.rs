@@ -1,14 +1,13 @@
 //! Values out of documents: single fields, records, long texts, each with who wrote it and when. Readers
 //! union over conflicting maps of one key, so that nothing vanishes by arrival order.
 
-use std::collections::BTreeMap;
-
 use automerge::{ObjId, ObjType, ReadDoc, ScalarValue, Value as AutomergeValue};
 
 use crate::document::schema::{self, Content, Field, Place, Records, Scalar, schema};
 use crate::document::{ChangeInfo, Document, Kind};
 use crate::id::{ActorId, ChangeHash, DocId, PersonId};
 use crate::order;
+use crate::sorted::Map;
 use crate::time::{Quality, Recorded, UtcMillis};
 
 /// A value with its origin.
@@ -30,7 +29,7 @@ pub struct RecordEntry {
     /// Its id.
     pub id: String,
     /// The shown value of each field that has one.
-    pub fields: BTreeMap<&'static str, Scalar>,
+    pub fields: Map<&'static str, Scalar>,
     /// The change that made the record.
     pub change: Option<ChangeHash>,
     /// The actor that made the record.
@@ -167,20 +166,25 @@ impl Document {
     }
 
     /// The shown value of every field that people fill in and of a void, by path, as text.
-    pub fn texts(&self) -> BTreeMap<String, String> {
-        let all = self.all_values().into_iter();
-        all.filter_map(|(path, values)| Some((path, values.first()?.to_string()))).collect()
+    pub fn texts(&self) -> Map<String, String> {
+        let mut texts = Map::default();
+        for (path, values) in self.all_values() {
+            if let Some(shown) = values.first() {
+                texts.insert(path, shown.to_string());
+            }
+        }
+        texts
     }
 
     /// All values of all such fields by path, the shown one first; one walk over the document.
-    fn all_values(&self) -> BTreeMap<String, Vec<Scalar>> {
-        let mut all: BTreeMap<String, Vec<(usize, Scalar)>> = BTreeMap::new();
-        let Some(kind) = self.kind() else { return BTreeMap::new() };
+    fn all_values(&self) -> Vec<(String, Vec<Scalar>)> {
+        let mut all: Map<String, Vec<(usize, Scalar)>> = Map::default();
+        let Some(kind) = self.kind() else { return Vec::new() };
         let table = schema(kind);
         for (key, values) in self.root() {
             if let Some(field) = table.find(key).filter(|field| field.typed || field.key.starts_with("void_"))
             {
-                let slot = all.entry(field.key.to_owned()).or_default();
+                let slot = all.or_default(field.key.to_owned());
                 self.collect(slot, field, key, values);
             }
         }
@@ -189,7 +193,7 @@ impl Document {
                 for object in objects {
                     for (key, values) in self.standing(&object) {
                         if let Some(field) = records.find(&key) {
-                            let slot = all.entry(format!("{}/{id}/{}", records.key, field.key)).or_default();
+                            let slot = all.or_default(format!("{}/{id}/{}", records.key, field.key));
                             self.collect(slot, field, &key, &values);
                         }
                     }
@@ -201,7 +205,7 @@ impl Document {
             values.into_iter().map(|(_, value)| value).collect::<Vec<_>>()
         };
         let all = all.into_iter().map(|(path, values)| (path, by_key_first(values)));
-        order::map(all.filter(|(_, values)| !values.is_empty()))
+        all.filter(|(_, values)| !values.is_empty()).collect()
     }
 
     fn collect(&self, slot: &mut Vec<(usize, Scalar)>, field: &Field, key: &str, values: &[Standing]) {
@@ -233,7 +237,7 @@ impl Document {
         let Some(records) = self.kind().and_then(|kind| schema(kind).records(key)) else { return Vec::new() };
         let mut entries = Vec::new();
         for (id, objects) in self.record_map(records) {
-            let mut shown: BTreeMap<&'static str, (usize, Scalar)> = BTreeMap::new();
+            let mut shown: Map<&'static str, (usize, Scalar)> = Map::default();
             for object in &objects {
                 for (key, values) in self.standing(object) {
                     let Some(field) = records.find(&key) else { continue };
@@ -248,7 +252,8 @@ impl Document {
                     }
                 }
             }
-            let fields = order::map(shown.into_iter().map(|(key, (_, scalar))| (key, scalar)));
+            let mut fields = Map::default();
+            fields.extend(shown.into_iter().map(|(key, (_, scalar))| (key, scalar)));
             let order = objects.iter().map(op_order).min().unwrap_or_default();
             entries.push((RecordEntry { id, fields, change: None, actor: None, at: None, order }, objects));
         }
@@ -383,12 +388,12 @@ impl Document {
     }
 
     /// The objects of each record over all conflicting maps, by id; the shown one first.
-    pub(super) fn record_map(&self, records: &Records) -> BTreeMap<String, Vec<ObjId>> {
-        let mut objects: BTreeMap<String, Vec<ObjId>> = BTreeMap::new();
+    pub(super) fn record_map(&self, records: &Records) -> Map<String, Vec<ObjId>> {
+        let mut objects: Map<String, Vec<ObjId>> = Map::default();
         for map in self.maps(&automerge::ROOT, records.key) {
             for (id, values) in self.standing(&map) {
                 let maps = values.into_iter().filter(|(value, _)| is_map(value)).map(|(_, object)| object);
-                objects.entry(id).or_default().extend(maps);
+                objects.or_default(id).extend(maps);
             }
         }
         objects

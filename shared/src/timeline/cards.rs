@@ -1,16 +1,15 @@
 //! Entries of the card's own history: contacts and phones that came, changed or went, and the level.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::{Value as Json, json};
 
 use crate::card::Lookup;
 use crate::document::{ChangeWrites, Document, FieldWrite, Kind};
+use crate::sorted::Map;
 use crate::timeline::{About, Frame, Source, stated};
 use crate::view::TimelineEntry;
 
 /// The state of all fields while the history is walked.
-type State = BTreeMap<String, String>;
+type State = Map<String, String>;
 
 /// The entries of a card. What its first change holds is the card itself and makes no entry.
 pub fn card_entries(
@@ -22,7 +21,7 @@ pub fn card_entries(
     if document.kind() != Some(Kind::Customer) {
         return Vec::new();
     }
-    let mut state = State::new();
+    let mut state = State::default();
     let mut entries = Vec::new();
     for (index, change) in document.writes().iter().enumerate() {
         let before = state.clone();
@@ -74,7 +73,7 @@ impl Walk<'_> {
 
     fn phones(&self, entries: &mut Vec<TimelineEntry>) {
         let touched = self.touched("phones");
-        let replaced: BTreeSet<&str> =
+        let replaced: Vec<&str> =
             touched.iter().filter_map(|id| value(self.after, "phones", id, "replaces")).collect();
         for id in &touched {
             let old = value(self.before, "phones", id, "number");

@@ -143,9 +143,9 @@ fn fuzz(target: &str, seconds: Option<u64>, rest: &[String]) -> Result<()> {
 
 fn run(listen: &str, data: &Path, debug: bool) -> Result<()> {
     pwa::build(pwa::Profile::from_debug_flag(debug))?;
-    let profile: &[&str] = if debug { &[] } else { &["--release"] };
-    cargo(["build", "-p", "server", "--bin", "daybook"]).args(profile).go()?;
-    let folder = process::target_folder().join(if debug { "debug" } else { "release" });
+    let profile = if debug { "dev" } else { "demo" };
+    cargo(["build", "-p", "server", "--bin", "daybook", "--profile", profile]).go()?;
+    let folder = process::target_folder().join(if debug { "debug" } else { "demo" });
     let daybook = folder.join("daybook");
     if data.exists() {
         println!("{}", std::fs::read_to_string(data.join("logins.txt")).unwrap_or_default());

@@ -128,7 +128,7 @@ test('work written without a network survives a reload and a closed browser, and
     await assistant.page.getByText('高新路 16 号').first().waitFor();
 
     await rep.page.goto(`${company.url}/`);
-    await rep.page.getByText(/已移交给 陈晓/).waitFor();
+    await rep.page.getByText(/已移交给陈晓/).waitFor();
     await rep.page.goto(`${company.url}/customer/${customer}`);
     await rep.page.getByText('这台设备上没有这份资料').waitFor();
 

@@ -116,13 +116,17 @@ test('storage cleared under the running app: a login, a fresh download, a new ac
     assert.equal(await rep.page.getByText('已存在本机').count(), 0);
 
     await company.start();
-    await rep.login();
+    await rep.page.locator('input[name=name]').fill('陈晓');
+    await rep.loginAgain();
+    // The form that stood on the screen stands there again, and can be finished once its customer is here.
+    await rep.page.getByRole('button', { name: '结束' }).waitFor();
+    assert.equal(await record.inputValue(), '清除时正写着的话。');
+    await rep.page.goto(company.url);
     await rep.settled();
     const after = await rep.actor();
     assert.notEqual(after.actor, before.actor);
     await rep.page.goto(`${company.url}/customer/${customer}`);
     await rep.page.getByTestId('timeline').getByText('清除之前写的。').waitFor();
-    // The form that stood on the screen is offered again.
     await rep.page.goto(company.url);
     await rep.page.locator('a[href^="/visit/"]', { hasText: '海润' }).first().click();
     assert.equal(await record.inputValue(), '清除时正写着的话。');

@@ -162,6 +162,21 @@ const REP = [
     },
     leaveVisit,
   ),
+  screen(
+    'sync-unsent',
+    async (profile) => {
+      const { page } = profile;
+      await profile.installed();
+      await at(profile, await customerWith(profile, 'KH'), '[data-testid=timeline]');
+      await profile.context.setOffline(true);
+      await page.locator('button.write').click();
+      await page.locator('.composer textarea').fill('采购电话里说下周二前要报价，先报四十六号两种包装。');
+      await page.locator('.composer .button.primary').click();
+      await page.locator('button.write').waitFor();
+      await at(profile, '/outbox', '[data-testid=unsent]');
+    },
+    async (profile) => profile.context.setOffline(false),
+  ),
   settings,
   logout,
   missing,

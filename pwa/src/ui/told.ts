@@ -1,6 +1,7 @@
 // An edit in the words of the form that made it: which fields, and what stands in them. Draws nothing.
 
 import type { Edit, Patch } from '../generated/types.ts';
+import { core } from './core.svelte.ts';
 import { words } from './i18n/words.svelte.ts';
 import { yuanOf } from './values.ts';
 
@@ -12,7 +13,10 @@ const SILENT = /^(photos\/[^/]+\/(?!sha256)|position_(?!lat_e7)|people_met\/[^/]
 
 /** What an edit is: 新客户, 拜访, 改资料 … */
 export function kindOf(edit: Edit): string {
-  return words.t.sync.kinds[edit.type];
+  const { t } = words;
+  // A rep's word is a note, a manager's a comment.
+  if (edit.type === 'create_comment' && core.status?.profile?.role === 'rep') return t.card.note;
+  return t.sync.kinds[edit.type];
 }
 
 /** Every field of an edit that a person typed, in order. */

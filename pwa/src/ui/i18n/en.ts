@@ -218,6 +218,7 @@ export const en: Catalogue = {
     two: (n) => `${n} values`,
     clashTitle: 'Two people wrote different values at once',
     clashHint: 'Choose one; the others stay in the history.',
+    clashReadOnly: 'Both are kept until the owner or the assistant chooses.',
     clashKeep: 'Use this',
     phones: 'Phones',
     phonesToCheck: (n) => `${n} numbers to check`,

@@ -58,6 +58,7 @@ test('what was refused opens again as a form with every word of it, and can be s
   assert.equal(await rep.page.getByRole('textbox', { name: '问题', exact: true }).inputValue(), '滤芯堵了');
   await rep.page.getByRole('button', { name: '结束' }).click();
   await rep.page.getByRole('button', { name: '继续跟进', exact: true }).last().click();
+  await rep.page.getByText('已存在本机').first().waitFor();
   await rep.settled();
   await rep.page.goto(`${company.url}/outbox`);
   await rep.page.getByText('没有待处理的事').waitFor();

@@ -132,6 +132,7 @@ test('storage cleared under the running app: a login, a fresh download, a new ac
     assert.equal(await record.inputValue(), '清除时正写着的话。');
     await rep.page.getByRole('button', { name: '结束' }).click();
     await rep.page.getByRole('button', { name: '继续跟进', exact: true }).last().click();
+    await rep.page.getByText('已存在本机').first().waitFor();
     await rep.settled();
     assert.deepEqual(await rep.actor(), { actor: after.actor, gaveUp: false }, 'no number of a change was used twice');
     const there = arrived('威海海润水产加工有限公司');

@@ -36,8 +36,10 @@ export async function entryOf(draft: Draft, note: string): Promise<Edit | null> 
     const visit = await core.query({ type: 'visit', id: draft.id });
     const values = JSON.parse(draft.form) as VisitValues;
     if (visit === null && isUntouched(values)) return null;
-    if (visit === null && isBare(values)) values.fields.record = note;
-    const fields = patchOf(core.schema('visit'), VISIT, visit === null ? null : formOf(VISIT, visit), values);
+    const before = visit === null ? null : formOf(VISIT, visit);
+    // A form that was put down once more after a record was made of it does not take the note away again.
+    if (isBare(values)) values.fields.record = before?.fields.record ?? note;
+    const fields = patchOf(core.schema('visit'), VISIT, before, values);
     if (visit === null) return { type: 'create_visit', visit: draft.id, customer: draft.customer ?? '', fields };
     return isEmpty(fields) ? null : { type: 'edit_visit', visit: draft.id, fields };
   }

@@ -1,14 +1,15 @@
 //! Passwords as Argon2id hashes. An unknown name costs the same time as a wrong password, and only so
-//! many hashes run at once: each takes 19 MiB and about 30 ms of one core.
+//! many hashes run at once: each takes 19 MiB and about 30 ms of one core. The memory is kept and used again: a
+//! heap that is asked for 19 MiB by one thread after the other keeps a copy for each of them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::Semaphore;
 
-/// Hashes that run at once: 4 × 19 MiB = 76 MiB at the worst. More logins wait in line.
+/// Hashes that run at once, if there are so many cores: 4 × 19 MiB = 76 MiB at the worst. More logins wait in line.
 const CONCURRENT_MAX: usize = 4;
 
 /// The shortest password that `user add` accepts, in characters.
@@ -31,6 +32,10 @@ pub fn hash(password: &str) -> String {
 /// Whether the password matches the hash. Without a hash (unknown name, disabled person) the same work is
 /// done and the answer is no.
 pub fn verify(password: &str, stored: Option<&str>) -> bool {
+    verify_in(&mut Vec::new(), password, stored)
+}
+
+fn verify_in(memory: &mut Vec<Block>, password: &str, stored: Option<&str>) -> bool {
     static NOBODY: OnceLock<String> = OnceLock::new();
     let nobody = NOBODY.get_or_init(|| hash("nobody's password"));
     if password.len() > PASSWORD_BYTES_MAX {
@@ -42,26 +47,50 @@ pub fn verify(password: &str, stored: Option<&str>) -> bool {
         Some(hash) => hash,
         None => PasswordHash::new(nobody).expect("made by `hash`"),
     };
-    let matches = Argon2::default().verify_password(password.as_bytes(), &hash).is_ok();
-    matches && is_known
+    matches(memory, password, &hash).unwrap_or(false) && is_known
+}
+
+/// Hashes the password as the stored one was and compares in constant time; none for a hash that is not ours.
+fn matches(memory: &mut Vec<Block>, password: &str, stored: &PasswordHash) -> Option<bool> {
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).ok()?;
+    let version = Version::try_from(stored.version?).ok()?;
+    let params = Params::try_from(stored).ok()?;
+    let (salt, expected) = (stored.salt.as_ref()?, stored.hash.as_ref()?);
+    memory.resize(params.block_count().max(memory.len()), Block::default());
+    let mut made = vec![0; expected.len()];
+    let argon2 = Argon2::new(algorithm, version, params);
+    argon2
+        .hash_password_into_with_memory(password.as_bytes(), salt.as_ref(), &mut made, &mut memory[..])
+        .ok()?;
+    Some(Output::new(&made).ok()? == *expected)
 }
 
 /// Verifies passwords on blocking threads, a few at a time.
 #[derive(Clone)]
-pub struct Verifier(Arc<Semaphore>);
+pub struct Verifier {
+    permits: Arc<Semaphore>,
+    /// Memory that no hash uses at the moment.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
+}
 
 impl Default for Verifier {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(CONCURRENT_MAX)))
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let permits = Arc::new(Semaphore::new(cores.min(CONCURRENT_MAX)));
+        Self { permits, memory: Arc::default() }
     }
 }
 
 impl Verifier {
     /// See [`verify`].
     pub async fn verify(&self, password: String, stored: Option<String>) -> bool {
-        let permit = self.0.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let pool = self.memory.clone();
         let task = tokio::task::spawn_blocking(move || {
-            let matches = verify(&password, stored.as_deref());
+            let idle = || pool.lock().expect("nothing panics with it");
+            let mut memory = idle().pop().unwrap_or_default();
+            let matches = verify_in(&mut memory, &password, stored.as_deref());
+            idle().push(memory);
             drop(permit);
             matches
         });
@@ -83,5 +112,18 @@ mod tests {
         assert!(!verify("nobody's password", None));
         assert!(!verify("correct horse", Some("not a hash")));
         assert!(!verify(&"x".repeat(PASSWORD_BYTES_MAX + 1), Some(&stored)));
+    }
+
+    // SEC-1
+    #[test]
+    fn memory_that_another_hash_left_behind_changes_no_answer() {
+        let (mine, theirs) = (hash("correct horse"), hash("battery staple"));
+        let mut memory = Vec::new();
+        for _ in 0..2 {
+            assert!(verify_in(&mut memory, "correct horse", Some(&mine)));
+            assert!(!verify_in(&mut memory, "correct horse", Some(&theirs)));
+            assert!(verify_in(&mut memory, "battery staple", Some(&theirs)));
+            assert!(!verify_in(&mut memory, "battery staple", None));
+        }
     }
 }

@@ -449,3 +449,40 @@ fn nobody_edits_anothers_visit_by_hand() {
     assert_eq!(answer(&results[0]), Refused(Rule::NotTheAuthor));
     assert_eq!(li.text(visit, "record").as_deref(), Some("谈了46#液压油"));
 }
+
+/// HUB-13: what the former role saw is taken away with the first pages of the new one, not with the next digest.
+#[test]
+fn a_new_role_takes_away_what_the_former_one_saw() {
+    let mut world = World::new();
+    let (mut li, mut mei) = (world.online("li"), world.online("mei"));
+    let customer = world.stored_customer(&mut li);
+    world.settle(&mut [&mut mei]);
+    world.reconnect(&mut mei);
+    assert!(mei.scopes.contains(&Scope::Customer(customer)));
+    let person = Person { role: Role::Rep, ..world.people["mei"].clone() };
+    world.administer(Administration::SetPerson { person, by: None });
+    world.settle(&mut [&mut mei]);
+    assert!(mei.session.is_none(), "the device dials anew");
+    world.connect(&mut mei);
+    assert!(mei.removed.contains(&Scope::Customer(customer)));
+}
+
+/// LED-25: a former owner who is a manager elsewhere by now cannot move the customer.
+#[test]
+fn a_former_owner_decides_nothing_whatever_role_came_since() {
+    let mut world = World::new();
+    let (mut li, zhao, mut mei) = (world.online("li"), world.online("zhao"), world.online("mei"));
+    let customer = world.stored_customer(&mut li);
+    world.reconnect(&mut mei);
+    let to = zhao.identity.person;
+    world.request(&mut mei, Command::Transfer { customer, to, reason: None }, &mut [&mut li]);
+    let west = Team { id: world.entropy.team_id(), name: "西区".to_owned() };
+    world.administer(Administration::SetTeam { team: west.clone(), by: None });
+    let person = Person { role: Role::Manager, team: Some(west.id), ..world.people["li"].clone() };
+    world.administer(Administration::SetPerson { person, by: None });
+    world.settle(&mut [&mut li]);
+    world.connect(&mut li);
+    let back = Command::Transfer { customer, to: world.people["stranger"].id, reason: None };
+    let result = world.request(&mut li, back, &mut []);
+    assert_eq!(answer(&result), Refused(Rule::Transferred));
+}

@@ -109,10 +109,16 @@ fn perform() -> Result<()> {
         }
         Task::Bench { rest } => {
             pwa::build(pwa::Profile::Small)?;
-            cargo(["build", "--release", "-p", "server"]).go()?;
-            cargo(["run", "--release", "-p", "daybook-bench", "--"]).args(rest).go()
+            let built = ["--workspace", "--bin", "daybook", "--bin", "daybook-bench"];
+            cargo(["build", "--release"]).args(built).go()?;
+            let folder = process::target_folder().join("release");
+            let server = folder.join("daybook");
+            Step::new(folder.join("daybook-bench")).args(["--server"]).args([server]).args(rest).go()
         }
-        Task::Pwa { debug } => pwa::build(pwa::Profile::from_debug_flag(debug)),
+        Task::Pwa { debug } => {
+            pwa::build(pwa::Profile::from_debug_flag(debug))?;
+            pwa::check()
+        }
         Task::Generate => {
             cargo(["test", "-p", "shared", "--lib", "generated::"]).env("DAYBOOK_GENERATE", "1").go()
         }
@@ -159,6 +165,7 @@ fn test(no_browser: bool) -> Result<()> {
     tidy::check(&process::repository_root())?;
     cargo(["fmt", "--all", "--check"]).go()?;
     pwa::build(pwa::Profile::Small)?;
+    pwa::check()?;
     cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).go()?;
     // For the whole workspace, so that its dependencies have the features, and are the builds, of the tests below.
     cargo(["build", "--workspace", "--bin", "daybook"]).go()?;

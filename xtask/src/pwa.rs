@@ -59,9 +59,16 @@ pub fn build(profile: Profile) -> Result<()> {
     if needs_install() {
         Step::new("npm").args(["ci", "--no-audit", "--no-fund"]).inside("pwa").go()?;
     }
-    Step::new("npm").args(["run", "--silent", "check"]).inside("pwa").go()?;
     Step::new("npm").args(["run", "--silent", "build"]).inside("pwa").go()?;
     compress(Path::new(DIST), profile)
+}
+
+/// Has the compilers look for faults in the app's code; after [`build`], which makes what it refers to.
+///
+/// # Errors
+/// If there is one.
+pub fn check() -> Result<()> {
+    Step::new("npm").args(["run", "--silent", "check"]).inside("pwa").go()
 }
 
 /// Generates the bindings, unless they are newer than the core.

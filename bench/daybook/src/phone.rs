@@ -187,28 +187,17 @@ impl Phone {
         let account = Account::login(address, name).await?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-        let mut entropy = Entropy::from_seed(seed);
-        let actor = entropy.actor_id();
-        Ok(Self {
-            account,
-            entropy,
-            socket: None,
-            actor,
-            incarnation: None,
-            cursor: None,
-            held: HashMap::new(),
-            digest: 0,
-            settled: 0,
-            next_batch: 1,
-            is_blind: false,
-        })
+        Ok(Self::of(account, Entropy::from_seed(seed)))
     }
 
     /// Another phone of the same login that holds nothing.
     pub fn twin(&mut self) -> Self {
-        let mut entropy = Entropy::from_seed(self.entropy.bytes());
+        Self::of(self.account.clone(), Entropy::from_seed(self.entropy.bytes()))
+    }
+
+    fn of(account: Account, mut entropy: Entropy) -> Self {
         Self {
-            account: self.account.clone(),
+            account,
             actor: entropy.actor_id(),
             entropy,
             socket: None,

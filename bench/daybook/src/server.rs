@@ -15,6 +15,9 @@ use tokio::process::{Child, Command};
 /// The password of everybody in a bench.
 pub const PASSWORD: &str = "bench-password-46-hydraulic";
 
+/// The database's file in a server's folder.
+pub const DATABASE: &str = "daybook.sqlite3";
+
 /// A role as the command line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -63,7 +66,7 @@ impl Site {
     /// If it cannot be read.
     pub fn count_changes(&self) -> Result<u64> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let database = rusqlite::Connection::open_with_flags(self.data().join("daybook.sqlite3"), flags)?;
+        let database = rusqlite::Connection::open_with_flags(self.data().join(DATABASE), flags)?;
         let count = database.query_row("SELECT count(*) FROM changes", [], |row| row.get::<_, i64>(0))?;
         Ok(u64::try_from(count)?)
     }

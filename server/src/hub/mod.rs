@@ -641,19 +641,31 @@ impl<S: Store> Hub<S> {
     /// Takes pushes from the queue until one does not fit, and has them judged. Says whether a group came of it.
     fn form_group(&mut self) -> bool {
         let mut group = Group::default();
-        while let Some(waiting) = self.waiting.pop_front() {
-            let is_free = self.groups.iter().all(|before| before.leaves_alone(&waiting));
-            if !is_free || !group.has_room(&waiting) {
-                self.waiting.push_front(waiting);
-                break;
+        let mut failed = Vec::new();
+        let Self { store, waiting: queue, waiting_bytes, groups, job_next, .. } = self;
+        let read = store.reading(|lookup| {
+            while let Some(waiting) = queue.pop_front() {
+                let is_free = groups.iter().all(|before| before.leaves_alone(&waiting));
+                if !is_free || !group.has_room(&waiting) {
+                    queue.push_front(waiting);
+                    break;
+                }
+                *waiting_bytes -= waiting.bytes;
+                if let Err(failure) = group.add(lookup, &waiting, job_next) {
+                    failed.push((waiting, failure));
+                }
             }
+        });
+        if let Err(failure) = read
+            && let Some(waiting) = self.waiting.pop_front()
+        {
             self.waiting_bytes -= waiting.bytes;
-            let added = group.add(&self.store.lookup(), &waiting, &mut self.job_next);
-            if let Err(failure) = added {
-                tracing::error!(%failure, "a push could not be judged");
-                self.stats.store_failures += 1;
-                self.answer_unavailable(waiting);
-            }
+            failed.push((waiting, failure));
+        }
+        for (waiting, failure) in failed {
+            tracing::error!(%failure, "a push could not be judged");
+            self.stats.store_failures += 1;
+            self.answer_unavailable(waiting);
         }
         self.stats.pushes_waiting = self.waiting.len() as u64;
         if group.is_empty() {

@@ -362,6 +362,13 @@ pub trait Store {
     /// Reads.
     fn lookup(&self) -> Self::Lookup<'_>;
 
+    /// Reads much of one state: what `body` asks sees the last commit as it was at its first question, and the
+    /// store takes and drops its place in the log once and not with each question.
+    ///
+    /// # Errors
+    /// If the store cannot be read; then `body` was not called.
+    fn reading<T>(&self, body: impl FnOnce(&Self::Lookup<'_>) -> T) -> Result<T, StoreFailure>;
+
     /// A number that changes when another program (a command beside a running server) committed here.
     fn foreign_commits(&self) -> Result<u64, StoreFailure>;
 

@@ -208,6 +208,12 @@ impl Store for SqliteStore {
         SqliteLookup(&self.connection)
     }
 
+    fn reading<T>(&self, body: impl FnOnce(&SqliteLookup<'_>) -> T) -> Result<T, StoreFailure> {
+        // Takes nothing yet; dropped, it ends without a word, as nothing was written.
+        let transaction = self.connection.unchecked_transaction()?;
+        Ok(body(&SqliteLookup(&transaction)))
+    }
+
     fn foreign_commits(&self) -> Result<u64, StoreFailure> {
         let version: i64 = self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
         Ok(version as u64)

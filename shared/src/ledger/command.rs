@@ -100,17 +100,14 @@ pub trait LedgerRead {
     fn code_pattern(&self) -> CodePattern;
 }
 
-/// Decides a command. The caller has already established that `by` may see the customer; everything else
-/// is judged here.
+/// Decides a command. The caller has already established that `by` may see the customer now, so that a former
+/// owner never gets here; everything else is judged here.
 ///
 /// # Errors
-/// `RoleForbidden`, `NotFound`, `Transferred` (asked by a former owner), `AlreadyAccepted`,
-/// `AcceptanceIncomplete`, `OwnerInactive`, `AlreadyOwner`, `AlreadySettled`.
+/// `RoleForbidden`, `NotFound`, `AlreadyAccepted`, `AcceptanceIncomplete`, `OwnerInactive`, `AlreadyOwner`,
+/// `AlreadySettled`.
 pub fn decide(ledger: &impl LedgerRead, by: &Person, command: &Command) -> Result<EventKind, Refusal> {
     let record = ledger.customer(command.customer()).ok_or(Rule::NotFound)?;
-    if by.role == Role::Rep && record.owner() != by.id && record.left_at(by.id).is_some() {
-        return Err(Rule::Transferred.into());
-    }
     match command {
         Command::Accept { customer } => {
             if !matches!(by.role, Role::Assistant | Role::Admin) {

@@ -82,6 +82,10 @@ impl Store for SimulatedStore {
         self.inner.lookup()
     }
 
+    fn reading<T>(&self, body: impl FnOnce(&SqliteLookup<'_>) -> T) -> Result<T, StoreFailure> {
+        self.inner.reading(body)
+    }
+
     fn foreign_commits(&self) -> Result<u64, StoreFailure> {
         self.inner.foreign_commits()
     }

@@ -15,7 +15,7 @@ use super::{dial, first_customer, log_in};
 use crate::documents::{Phrases, customer_edit};
 use crate::figures::Figures;
 use crate::phone::{Phone, accepted};
-use crate::server::{Role, Server, Site};
+use crate::server::{DATABASE, Role, Server, Site};
 
 const REPS: usize = 60;
 const MANAGERS: usize = 20;
@@ -100,7 +100,7 @@ async fn watch(server: &Server, data: PathBuf, duration: Duration, counts: &Coun
     let mut samples = Vec::new();
     while begun.elapsed() < duration {
         tick.tick().await;
-        let wal = std::fs::metadata(data.join("daybook.sqlite3-wal")).map_or(0, |wal| wal.len());
+        let wal = std::fs::metadata(data.join(format!("{DATABASE}-wal"))).map_or(0, |wal| wal.len());
         samples.push(Sample {
             hours: begun.elapsed().as_secs_f64() / 3600.0,
             resident_mib: server.resident_bytes()? as f64 / f64::from(1 << 20),

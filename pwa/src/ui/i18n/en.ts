@@ -8,6 +8,8 @@ export const en: Catalogue = {
   app: 'Daybook',
   tagline: 'Visit log',
   motto: 'Write without signal. Lose nothing.',
+  said: (label, what) => `${label}: ${what}`,
+  listed: (items) => items.join(', '),
   failures: {
     store_failed: 'The device has not confirmed the save. Your text is still here; please try again.',
     offline: 'The company server cannot be reached right now.',
@@ -121,6 +123,7 @@ export const en: Catalogue = {
     states: { saving: 'Saving', local: 'This device only', server: 'At the company', accepted: 'Accepted' },
     syncNow: 'Sync now',
     refusedTitle: 'Edits sent back',
+    refusedCount: (n) => `${plural(n, 'edit')} sent back. `,
     refusedHint: 'The server did not take them; everything you wrote is here.',
     refusedOpen: 'Open',
     refusedForget: 'No longer needed',

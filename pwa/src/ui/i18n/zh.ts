@@ -22,6 +22,8 @@ export const zh = {
   tagline: '走访日志',
   motto: '没有信号也能记，一条不丢。',
   failures,
+  said: (label: string, what: string) => `${label}：${what}`,
+  listed: (items: string[]) => items.join('、'),
   common: {
     save: '保存',
     saving: '正在保存…',
@@ -118,6 +120,7 @@ export const zh = {
     states: { saving: '正在保存', local: '仅本机', server: '已到公司', accepted: '已核' },
     syncNow: '立即同步',
     refusedTitle: '被退回的修改',
+    refusedCount: (n: number) => `${n} 条修改被退回。`,
     refusedHint: '服务器没有接收，您写的内容都在这里。',
     refusedOpen: '打开处理',
     refusedForget: '不再需要',

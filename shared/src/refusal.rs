@@ -153,6 +153,21 @@ impl Rule {
         matches!(self, Rule::DependencyUnknown | Rule::StoreUnavailable)
     }
 
+    /// Whether no phone that keeps to the protocol is ever told so: the bytes were made by hand, broken, or by a
+    /// program with a fault.
+    pub fn is_forgery(self) -> bool {
+        matches!(
+            self,
+            Rule::ChangeTooLarge
+                | Rule::ChangeMalformed
+                | Rule::ChunkKindForbidden
+                | Rule::AuthorForeign
+                | Rule::StartOpAbsurd
+                | Rule::SchemaViolated
+                | Rule::Unloadable
+        )
+    }
+
     /// One sentence for a person, in Chinese.
     pub fn zh(self) -> &'static str {
         match self {

@@ -269,6 +269,7 @@ impl World {
                     self.drain(number);
                 }
             }
+            Output::Offences(..) => {}
             Output::Close(session, _) => {
                 if let Some(number) = owner(session) {
                     self.phones[number].session = None;

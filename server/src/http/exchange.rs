@@ -25,8 +25,10 @@ pub async fn exchange(
 ) -> Result<Response, ApiError> {
     let body = body.map_err(|_| ApiError::TooLarge)?;
     let frames = split(&body)?;
-    let answers = app.hub.exchange(caller.identity(), frames).await.map_err(|_| ApiError::Unavailable)?;
-    let body: Vec<u8> = answers.iter().flat_map(|answer| answer.iter().copied()).collect();
+    let identity = caller.identity();
+    let exchanged = app.hub.exchange(identity, frames).await.map_err(|_| ApiError::Unavailable)?;
+    app.conduct.atone(identity.device, exchanged.offences).await;
+    let body: Vec<u8> = exchanged.answers.iter().flat_map(|answer| answer.iter().copied()).collect();
     Ok(([(CONTENT_TYPE, "application/cbor-seq"), (CACHE_CONTROL, "no-store")], body).into_response())
 }
 

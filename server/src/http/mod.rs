@@ -10,6 +10,7 @@ mod health;
 mod identity;
 mod login;
 pub mod devices;
+mod conduct;
 mod files;
 mod socket;
 mod exchange;
@@ -32,6 +33,7 @@ use crate::http::auth::guess::GuessBrake;
 use crate::http::auth::password::Verifier;
 use crate::http::auth::ticket::Tickets;
 use crate::http::auth::token::Keys;
+use crate::http::conduct::Conduct;
 use crate::hub::HubHandle;
 use crate::store::files::{FileStore, PART_BYTES_MAX};
 
@@ -53,6 +55,8 @@ pub struct Parts {
     pub workers: PoolCounts,
     /// The brake on guessing passwords.
     pub brake: GuessBrake,
+    /// What devices have to answer for.
+    pub conduct: Conduct,
     /// Verifies passwords.
     pub passwords: Verifier,
     /// Photos.
@@ -78,6 +82,7 @@ impl App {
             workers,
             tickets: Tickets::default(),
             brake,
+            conduct: Conduct::default(),
             passwords: Verifier::default(),
             files,
         }))

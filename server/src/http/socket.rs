@@ -7,6 +7,8 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::SinkExt;
+use futures_util::future::BoxFuture;
+use shared::id::DeviceId;
 use shared::limits;
 use shared::protocol::{self, ClientFrame, Goodbye, ServerFrame};
 use std::time::Duration;
@@ -43,16 +45,19 @@ pub async fn open(
         .on_upgrade(move |socket| async move {
             metrics::gauge!("daybook_sockets").increment(1);
             // The larger future of the first frame is gone before the long life of the socket begins.
-            if let Some((socket, session)) = Box::pin(begin(&app, socket)).await {
-                run(&app, socket, session).await;
+            if let Some((socket, session, device)) = Box::pin(begin(&app, socket)).await {
+                run(&app, socket, session, device).await;
             }
             metrics::gauge!("daybook_sockets").decrement(1);
             drop(permit);
         })
 }
 
+/// How long a socket that ends for a malformed frame is held at most.
+const MALFORMED_WAIT: Duration = Duration::from_secs(2);
+
 /// Takes the hello and opens the session.
-async fn begin(app: &App, mut socket: WebSocket) -> Option<(WebSocket, Session)> {
+async fn begin(app: &App, mut socket: WebSocket) -> Option<(WebSocket, Session, DeviceId)> {
     let first = match timeout(Duration::from_millis(app.config.hello_ms), socket.recv()).await {
         Ok(Some(Ok(Message::Binary(frame)))) => frame,
         _ => {
@@ -73,7 +78,7 @@ async fn begin(app: &App, mut socket: WebSocket) -> Option<(WebSocket, Session)>
         return None;
     };
     session.submit(first.to_vec()).await.ok()?;
-    Some((socket, session))
+    Some((socket, session, identity.device))
 }
 
 async fn authenticate(app: &App, first: &Bytes) -> Result<Identity, Goodbye> {
@@ -92,20 +97,38 @@ async fn authenticate(app: &App, first: &Bytes) -> Result<Identity, Goodbye> {
     }
 }
 
-async fn run(app: &App, mut socket: WebSocket, mut session: Session) {
+async fn run(app: &App, mut socket: WebSocket, mut session: Session, device: DeviceId) {
     let silence = Duration::from_millis(app.config.silence_ms);
     let mut heard = tokio::time::Instant::now();
+    // While the device atones for what it sent it is not listened to; what is for it goes out all the same.
+    let mut atoning: Option<BoxFuture<'_, ()>> = None;
     loop {
         tokio::select! {
             outgoing = session.receive() => {
                 let Some(outgoing) = outgoing else { return end(socket, Goodbye::ShuttingDown).await };
                 match timeout(WRITE_TIMEOUT, write_all(&mut socket, &mut session, outgoing)).await {
-                    Ok(Ok(None)) => {}
-                    Ok(Ok(Some(why))) => return end(socket, why).await,
+                    Ok(Ok(Written { goodbye: None, offences: 0 })) => {}
+                    Ok(Ok(Written { goodbye: None, offences })) => {
+                        let before = atoning.take();
+                        atoning = Some(Box::pin(async move {
+                            if let Some(before) = before {
+                                before.await;
+                            }
+                            app.conduct.atone(device, offences).await;
+                        }));
+                    }
+                    Ok(Ok(Written { goodbye: Some(why), .. })) => {
+                        if why == Goodbye::Malformed {
+                            // It may dial again at once: it is let go no sooner than the others are heard.
+                            let _ = timeout(MALFORMED_WAIT, app.conduct.atone(device, 1)).await;
+                        }
+                        return end(socket, why).await;
+                    }
                     Ok(Err(_)) | Err(_) => return,
                 }
             }
-            message = socket.recv() => {
+            () = forgiven(&mut atoning), if atoning.is_some() => atoning = None,
+            message = socket.recv(), if atoning.is_none() => {
                 heard = tokio::time::Instant::now();
                 match message {
                     Some(Ok(Message::Binary(frame))) => {
@@ -123,14 +146,30 @@ async fn run(app: &App, mut socket: WebSocket, mut session: Session) {
     }
 }
 
-/// Writes a frame and all that wait behind it. Gives the goodbye with which the socket ends, if there is one.
+/// Waits until the device may be listened to again.
+async fn forgiven(atoning: &mut Option<BoxFuture<'_, ()>>) {
+    match atoning {
+        Some(atoning) => atoning.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What was written, or was to be.
+struct Written {
+    /// The goodbye with which the socket ends.
+    goodbye: Option<Goodbye>,
+    /// What the device has to answer for.
+    offences: u32,
+}
+
+/// Writes a frame and all that wait behind it.
 async fn write_all(
     socket: &mut WebSocket,
     session: &mut Session,
     first: Outgoing,
-) -> Result<Option<Goodbye>, axum::Error> {
+) -> Result<Written, axum::Error> {
     let mut next = Some(first);
-    let mut goodbye = None;
+    let mut written = Written { goodbye: None, offences: 0 };
     let mut pages = 0;
     while let Some(outgoing) = next {
         match outgoing {
@@ -139,15 +178,16 @@ async fn write_all(
                 socket.feed(Message::Binary(page)).await?;
                 pages += 1;
             }
-            Outgoing::Goodbye(why) => goodbye = Some(why),
+            Outgoing::Offences(count) => written.offences = written.offences.saturating_add(count),
+            Outgoing::Goodbye(why) => written.goodbye = Some(why),
         }
-        next = if goodbye.is_none() { session.receive_waiting() } else { None };
+        next = if written.goodbye.is_none() { session.receive_waiting() } else { None };
     }
     socket.flush().await?;
     for _ in 0..pages {
         session.flushed();
     }
-    Ok(goodbye)
+    Ok(written)
 }
 
 /// Says that the phone does not take what is written.

@@ -39,6 +39,8 @@ pub enum Outgoing {
     Frame(Bytes),
     /// A page. When it is written, call [`Session::flushed`]: the next one comes only then.
     Page(Bytes),
+    /// The device did what no honest one does, so many times: listen to it later (SEC-17).
+    Offences(u32),
     /// The last frame; encode [`shared::protocol::ServerFrame::Goodbye`], write it, close the socket.
     Goodbye(Goodbye),
 }
@@ -67,6 +69,14 @@ pub struct HubHandle {
     readers: Readers,
     stats: Arc<Mutex<Stats>>,
     incarnation: IncarnationId,
+}
+
+/// What came of the frames of one HTTP request.
+pub struct Exchanged {
+    /// The frames of the answer.
+    pub answers: Vec<Bytes>,
+    /// What the device has to answer for (SEC-17).
+    pub offences: u32,
 }
 
 /// One connection's place in the hub. Dropping it closes the session.
@@ -145,9 +155,9 @@ impl HubHandle {
     ///
     /// # Errors
     /// [`HubStopped`].
-    pub async fn exchange(&self, identity: Identity, frames: Vec<Vec<u8>>) -> Result<Vec<Bytes>, HubStopped> {
+    pub async fn exchange(&self, identity: Identity, frames: Vec<Vec<u8>>) -> Result<Exchanged, HubStopped> {
         let mut session = self.open(identity, Transport::OneShot)?;
-        let mut answers = Vec::new();
+        let (mut answers, mut offences) = (Vec::new(), 0_u32);
         for frame in frames {
             let last = LastAnswer::of(&frame);
             session.submit(frame).await?;
@@ -167,14 +177,16 @@ impl HubHandle {
                             break;
                         }
                     }
+                    Outgoing::Offences(count) => offences = offences.saturating_add(count),
                     Outgoing::Goodbye(why) => {
+                        offences = offences.saturating_add(u32::from(why == Goodbye::Malformed));
                         answers.push(super::goodbye_frame(why));
-                        return Ok(answers);
+                        return Ok(Exchanged { answers, offences });
                     }
                 }
             }
         }
-        Ok(answers)
+        Ok(Exchanged { answers, offences })
     }
 
     /// Changes people, teams, devices or settings.
@@ -426,6 +438,7 @@ impl Driver {
                 }
                 Output::Send(session, frame) => self.send(session, Outgoing::Frame(frame)),
                 Output::SendPage(session, frame) => self.send(session, Outgoing::Page(frame)),
+                Output::Offences(session, count) => self.send(session, Outgoing::Offences(count)),
                 Output::Close(session, why) => {
                     self.send(session, Outgoing::Goodbye(why));
                     self.outgoing.remove(&session);

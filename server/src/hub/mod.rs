@@ -85,6 +85,8 @@ pub enum Output {
     Send(SessionId, Bytes),
     /// Write a page and then call [`Hub::handle_flushed`].
     SendPage(SessionId, Bytes),
+    /// In the answer that follows so many items were refused that no honest phone makes (SEC-17).
+    Offences(SessionId, u32),
     /// Write a goodbye and close. The session is gone from the hub already.
     Close(SessionId, Goodbye),
 }
@@ -487,7 +489,7 @@ impl<S: Store> Hub<S> {
                     outgoing.push(output);
                     self.handle_flushed(now, session);
                 }
-                Output::Send(..) | Output::Close(..) => outgoing.push(output),
+                Output::Send(..) | Output::Offences(..) | Output::Close(..) => outgoing.push(output),
             }
         }
         outgoing

@@ -87,6 +87,7 @@ async fn push(session: &mut Session, batch: u64, items: Vec<PushItem>) -> Vec<It
                     return ack.results;
                 }
             }
+            Outgoing::Offences(count) => panic!("{count} offences"),
             Outgoing::Goodbye(why) => panic!("{why:?}"),
         }
     }
@@ -198,7 +199,7 @@ async fn one_request_is_served_frame_by_frame() {
         encode(&ClientFrame::Push(Push { batch: 1, items })),
         encode(&ClientFrame::Pull(Cursor(vec![].into()))),
     ];
-    let answers = office.handle.exchange(identity, frames).await.expect("the hub runs");
+    let answers = office.handle.exchange(identity, frames).await.expect("the hub runs").answers;
     let answers: Vec<_> =
         answers.iter().map(|bytes| decode_server_frame(bytes).expect("the protocol")).collect();
     let [ServerFrame::Welcome(_), ServerFrame::Page(_), ServerFrame::Ack(ack), ServerFrame::Page(page)] =
@@ -222,7 +223,7 @@ async fn one_request_is_served_frame_by_frame() {
     };
     let ping = encode(&ClientFrame::Ping(PendingCounts::default(), None));
     let frames = vec![encode(&ClientFrame::Hello(again.clone())), ping];
-    let answers = office.handle.exchange(identity, frames).await.expect("the hub runs");
+    let answers = office.handle.exchange(identity, frames).await.expect("the hub runs").answers;
     let answers: Vec<_> =
         answers.iter().map(|bytes| decode_server_frame(bytes).expect("the protocol")).collect();
     let expected = |answers: &[ServerFrame]| {
@@ -235,7 +236,7 @@ async fn one_request_is_served_frame_by_frame() {
     again.digest = None;
     let digests = encode(&ClientFrame::Digests(vec![(Scope::Customer(customer), Digest(1))]));
     let frames = vec![encode(&ClientFrame::Hello(again)), digests];
-    let answers = office.handle.exchange(identity, frames).await.expect("the hub runs");
+    let answers = office.handle.exchange(identity, frames).await.expect("the hub runs").answers;
     let Ok(ServerFrame::Page(repaired)) = decode_server_frame(answers.last().expect("a page")) else {
         panic!("a page")
     };
@@ -243,7 +244,7 @@ async fn one_request_is_served_frame_by_frame() {
     assert!(items.iter().any(|item| matches!(item, Item::Snapshot { doc, .. } if *doc == customer)));
     // What is out of order is answered by a goodbye, and the rest is not served.
     let wrong =
-        office.handle.exchange(identity, vec![hello(), hello(), hello()]).await.expect("the hub runs");
+        office.handle.exchange(identity, vec![hello(), hello(), hello()]).await.expect("the hub runs").answers;
     let last = decode_server_frame(wrong.last().expect("a goodbye")).expect("the protocol");
     assert_eq!(last, ServerFrame::Goodbye(Goodbye::Malformed));
     assert_eq!(wrong.len(), 3);

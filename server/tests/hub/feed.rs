@@ -283,7 +283,7 @@ fn a_slow_reader_gets_one_page_for_all_that_happened_meanwhile() {
                 Output::Read(request) => hub.read_here(now, &request),
                 Output::SendPage(to, _) if to == slow => pages += 1,
                 Output::SendPage(to, _) => hub.handle_flushed(now, to),
-                Output::Send(..) | Output::Close(..) => {}
+                Output::Send(..) | Output::Close(..) | Output::Offences(..) => {}
             }
         }
     }

@@ -73,6 +73,22 @@ fn bytes_that_are_no_change_are_refused_by_name() {
     assert_eq!(first_rule(&mut world, &mut li, items), Some(Rule::ChunkKindForbidden));
 }
 
+/// SEC-17: what no phone makes is counted, item by item; what a rule says no to in all honesty is not.
+#[test]
+fn forgeries_are_offences_and_honest_refusals_are_none() {
+    let mut world = World::new();
+    let (mut li, customer, change) = with_edit(&mut world);
+    let mut stranger = world.online("stranger");
+    let scope = Scope::Customer(customer);
+    let honest = vec![item(customer, Kind::Customer, scope, change.clone(), &world)];
+    assert_eq!(first_rule(&mut world, &mut stranger, honest), Some(Rule::NotFound));
+    assert_eq!(stranger.offences, 0);
+    let forged = |doc| item(DocId([doc; 16]), Kind::Customer, scope, vec![0; 40], &world);
+    let items = vec![forged(1), item(customer, Kind::Customer, scope, change, &world), forged(2)];
+    world.push_items(&mut li, items, &mut []);
+    assert_eq!(li.offences, 2);
+}
+
 /// HUB-20: a document of a scope without grant and one that does not exist get the same answer.
 #[test]
 fn forbidden_and_absent_are_the_same_answer() {

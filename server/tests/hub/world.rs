@@ -39,6 +39,8 @@ pub struct Phone {
     pub unsent: Vec<PushItem>,
     pub acks: Vec<Ack>,
     pub goodbye: Option<Goodbye>,
+    /// How much of what it pushed no honest phone makes.
+    pub offences: u32,
     pub settings: Option<PhoneSettings>,
     pub wanted_digests: u32,
     /// Bytes of all frames, both ways.
@@ -124,6 +126,7 @@ impl World {
             unsent: Vec::new(),
             acks: Vec::new(),
             goodbye: None,
+            offences: 0,
             settings: None,
             wanted_digests: 0,
             bytes: 0,
@@ -202,6 +205,12 @@ impl World {
                             phone.session = None;
                         } else {
                             others.push(output);
+                        }
+                        continue;
+                    }
+                    Output::Offences(session, count) => {
+                        if let Some(phone) = phones.iter_mut().find(|phone| phone.session == Some(*session)) {
+                            phone.offences += count;
                         }
                         continue;
                     }

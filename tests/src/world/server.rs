@@ -476,6 +476,8 @@ impl World {
                     self.plan_work(Work::Flushed(session), 60);
                 }
             }
+            // How slowly a device is heard is no part of the world.
+            Output::Offences(..) => {}
             Output::Close(session, why) => {
                 self.send_from_server(session, &encode(&ServerFrame::Goodbye(why)))?;
                 self.close_session(session);

@@ -1,6 +1,6 @@
-//! Brings the functions of a WebAssembly module into an order that compresses better: those of one signature that
-//! begin alike stand side by side, because brotli finds more in a near neighbour than in a far one. Changes
-//! nothing but their numbers; gains 3 % of the compressed core.
+//! Makes a WebAssembly module compress better. Its functions get another order: those of one signature that begin
+//! alike stand side by side, because brotli finds more in a near neighbour than in a far one, which gains 3 % of the
+//! compressed core. And what only gzip needs is blanked, which gains 2 %.
 
 use std::convert::Infallible;
 
@@ -51,6 +51,33 @@ pub fn order(module: &[u8]) -> Result<Vec<u8>> {
     Ok(ordered.finish())
 }
 
+/// Blanks the tables of the checksum CRC-32 in place and says how many there were. The engine's zlib carries nine of
+/// them, 9 kB that no compressor makes smaller, for the heads and ends of gzip streams; the core has raw deflate
+/// alone, which has no checksum (shared's `clippy.toml` keeps it so). With blank tables every gzip stream would be
+/// called damaged.
+pub fn blank_gzip_tables(module: &mut [u8]) -> usize {
+    let mut blanked = 0;
+    for table in (1..=ZEROS_MAX).map(crc32_table) {
+        let mut from = 0;
+        while let Some(found) = module[from..].windows(table.len()).position(|window| window == table) {
+            module[from + found..][..table.len()].fill(0);
+            from += found + table.len();
+            blanked += 1;
+        }
+    }
+    blanked
+}
+
+/// Zlib takes in at most five words of four bytes at once.
+const ZEROS_MAX: u32 = 20;
+
+/// The checksums of every byte with so many zeros behind it (RFC 1952), as they lie in memory.
+fn crc32_table(bytes: u32) -> Vec<u8> {
+    const POLYNOMIAL: u32 = 0xedb8_8320;
+    let step = |sum: u32, _| if sum & 1 == 1 { POLYNOMIAL ^ (sum >> 1) } else { sum >> 1 };
+    (0..256_u32).flat_map(|byte| (0..8 * bytes).fold(byte, step).to_le_bytes()).collect()
+}
+
 type Encoded<T> = std::result::Result<T, reencode::Error<Infallible>>;
 
 impl Reencode for Order {
@@ -82,5 +109,28 @@ impl Reencode for Order {
             self.parse_function_body(code, body)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_checksums_are_blanked_and_nothing_else_is() {
+        // The checksum of one byte is the table's entry: 0x77073096 for 1 (RFC 1952, section 8).
+        assert_eq!(crc32_table(1)[4..8], 0x7707_3096_u32.to_le_bytes());
+        let mut module = b"before".to_vec();
+        module.extend(crc32_table(1));
+        module.extend(crc32_table(17));
+        module.extend(b"between");
+        module.extend(crc32_table(1));
+        assert_eq!(blank_gzip_tables(&mut module), 3);
+        let mut blank = b"before".to_vec();
+        blank.extend([0; 2048]);
+        blank.extend(b"between");
+        blank.extend([0; 1024]);
+        assert_eq!(module, blank);
+        assert_eq!(blank_gzip_tables(&mut module), 0);
     }
 }

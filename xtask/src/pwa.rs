@@ -91,7 +91,9 @@ fn bind(profile: Profile) -> Result<()> {
         .generate(BINDINGS)
         .context("wasm-bindgen")?;
     if profile == Profile::Small {
-        fs::write(&bound, pack::order(&fs::read(&bound)?)?)?;
+        let mut module = pack::order(&fs::read(&bound)?)?;
+        pack::blank_gzip_tables(&mut module);
+        fs::write(&bound, module)?;
     }
     fs::write(stamp, profile.cargo_name())?;
     Ok(())

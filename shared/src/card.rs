@@ -2,7 +2,6 @@
 //! lists, the visit's form. Takes documents, the ledger's record and look-ups of names; knows nothing of
 //! where they are kept.
 
-use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
@@ -13,6 +12,7 @@ use crate::ledger::{CustomerRecord, CustomerStatus};
 use crate::order;
 use crate::projection::{CustomerProjection, VisitProjection};
 use crate::settings::Settings;
+use crate::sorted::Map;
 use crate::time::{StatedTime, UtcMillis};
 use crate::view::{Clash, ClashValue, CustomerRow, FieldMap, OwnerView, PhoneView, SyncState};
 
@@ -53,8 +53,8 @@ pub fn fields(document: &Document) -> FieldMap {
 }
 
 /// Every map of records that has any, by its key: each record with its `id` and fields, in order of adding.
-pub fn records(document: &mut Document) -> BTreeMap<String, Vec<FieldMap>> {
-    let mut all = BTreeMap::new();
+pub fn records(document: &mut Document) -> Map<String, Vec<FieldMap>> {
+    let mut all = Map::new();
     let Some(kind) = document.kind() else { return all };
     for records in schema(kind).records {
         let entries = document.records(records.key);

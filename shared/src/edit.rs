@@ -1,13 +1,13 @@
 //! What a person did, in the words of the domain. The phone keeps edits, not only their bytes, so that
 //! an edit can be made again on other ground (rebase) or shown to the person who typed it.
 
-use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::id::DocId;
 use crate::json::{Fields, FromJson};
+use crate::sorted;
 
 /// One thing that a person did to documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -119,7 +119,7 @@ impl Edit {
 /// New values by field path. A path is `field` or `records/ID/field`; a record of a map is created by its
 /// first field and removed by `records/ID` = null. Ids of records are 8 to 32 characters of
 /// `[0-9a-z]`, drawn by the device. Which paths exist and what they hold: [`crate::document::schema`].
-pub type Patch = BTreeMap<String, Value>;
+pub type Patch = sorted::Map<String, Value>;
 
 /// A value of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

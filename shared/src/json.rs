@@ -2,11 +2,12 @@
 //! one generic tree, because derived readers of tagged enums cost the phone's core 120 kB. Writing is derived
 //! (`serde::Serialize`), without fractions.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
+
+use crate::sorted;
 
 /// Says that a text is not the JSON of what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -120,9 +121,9 @@ impl<T: FromJson> FromJson for Option<T> {
     }
 }
 
-impl<T: FromJson> FromJson for BTreeMap<String, T> {
+impl<T: FromJson> FromJson for sorted::Map<String, T> {
     fn from_json(json: Json) -> Option<Self> {
-        let mut values = BTreeMap::new();
+        let mut values = sorted::Map::new();
         for (key, json) in Fields::of(json)?.0 {
             values.insert(key, T::from_json(json)?);
         }

@@ -3,6 +3,9 @@
 
 use std::borrow::Borrow;
 use std::mem;
+use std::ops::Index;
+
+use serde::{Serialize, Serializer};
 
 /// A map in order of its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +13,13 @@ pub struct Map<K, V>(Vec<(K, V)>);
 
 impl<K, V> Default for Map<K, V> {
     fn default() -> Self {
+        Map(Vec::new())
+    }
+}
+
+impl<K, V> Map<K, V> {
+    /// An empty map.
+    pub const fn new() -> Self {
         Map(Vec::new())
     }
 }
@@ -26,6 +36,12 @@ impl<K: Ord, V> Map<K, V> {
     {
         let place = self.0.binary_search_by(|(present, _)| present.borrow().cmp(key));
         place.ok().map(|place| &self.0[place].1)
+    }
+
+    /// The value under a key, to be changed.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let place = self.place(key).ok()?;
+        Some(&mut self.0[place].1)
     }
 
     /// Whether there is a value under a key.
@@ -65,8 +81,12 @@ impl<K: Ord, V> Map<K, V> {
     }
 
     /// Takes the value under a key out.
-    pub fn remove(&mut self, key: &K) -> Option<V> {
-        self.place(key).ok().map(|place| self.0.remove(place).1)
+    pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let place = self.0.binary_search_by(|(present, _)| present.borrow().cmp(key));
+        place.ok().map(|place| self.0.remove(place).1)
     }
 
     /// Takes everything out.
@@ -105,6 +125,25 @@ impl<K: Ord, V> Map<K, V> {
     }
 }
 
+impl<K: Ord, V> Index<&K> for Map<K, V> {
+    type Output = V;
+
+    /// # Panics
+    /// If there is nothing under the key.
+    fn index(&self, key: &K) -> &V {
+        self.get(key).expect("who indexes knows that it is there")
+    }
+}
+
+impl<'a, K, V> IntoIterator for &'a Map<K, V> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = std::iter::Map<std::slice::Iter<'a, (K, V)>, fn(&'a (K, V)) -> (&'a K, &'a V)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map((|(key, value)| (key, value)) as fn(&'a (K, V)) -> (&'a K, &'a V))
+    }
+}
+
 impl<K, V> IntoIterator for Map<K, V> {
     type Item = (K, V);
     type IntoIter = std::vec::IntoIter<(K, V)>;
@@ -119,6 +158,26 @@ impl<K: Ord, V> Extend<(K, V)> for Map<K, V> {
         for (key, value) in pairs {
             self.insert(key, value);
         }
+    }
+}
+
+impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut map = Map::new();
+        map.extend(pairs);
+        map
+    }
+}
+
+impl<K: Ord, V, const N: usize> From<[(K, V); N]> for Map<K, V> {
+    fn from(pairs: [(K, V); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<K: Serialize, V: Serialize> Serialize for Map<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
     }
 }
 
@@ -141,6 +200,11 @@ impl<T: Ord> Set<T> {
     /// Takes an item out; false if it was not there.
     pub fn remove(&mut self, item: &T) -> bool {
         self.0.remove(item).is_some()
+    }
+
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// Takes the first item out.

@@ -11,6 +11,7 @@ use crate::ledger::people::{Access, Role};
 use crate::ledger::{Command, LateWork};
 use crate::protocol::PendingCounts;
 use crate::refusal::Refusal;
+use crate::sorted;
 use crate::time::{Recorded, StatedTime, UtcMillis};
 
 /// How far a record has come. Ordered.
@@ -310,7 +311,7 @@ pub struct CustomerCard {
     /// Records by collection key (`contacts`, `equipment`, `consumption`, `competitors` …), each with its `id`
     /// and its fields, in order of adding.
     #[cfg_attr(test, ts(type = "Record<string, FieldMap[]>"))]
-    pub records: std::collections::BTreeMap<String, Vec<FieldMap>>,
+    pub records: sorted::Map<String, Vec<FieldMap>>,
     /// Fields that hold more than one value.
     pub clashes: Vec<Clash>,
     /// What the person may do with it.
@@ -411,7 +412,7 @@ pub struct VisitView {
     pub fields: FieldMap,
     /// Records by collection key (`people_met`, `quotes`, `samples`, `next_actions`, `photos` …).
     #[cfg_attr(test, ts(type = "Record<string, FieldMap[]>"))]
-    pub records: std::collections::BTreeMap<String, Vec<FieldMap>>,
+    pub records: sorted::Map<String, Vec<FieldMap>>,
     /// Fields still missing (待补).
     pub missing: Vec<String>,
     /// The entry as the timeline shows it.

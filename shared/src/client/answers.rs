@@ -2,7 +2,6 @@
 //! the acknowledged document; refused and held ones stall their document until nothing of it is out, and
 //! then it is rebased; passing refusals are offered again later.
 
-use std::collections::HashSet;
 
 use minicbor::bytes::ByteVec;
 
@@ -14,7 +13,7 @@ use crate::id::{ChangeHash, DocId, Scope};
 use crate::planted::{self, Bug};
 use crate::protocol::{Ack, ItemResult};
 use crate::refusal::{Refusal, Rule};
-use crate::sorted::Map;
+use crate::sorted::{Map, Set};
 use crate::time::{Now, UtcMillis};
 use crate::wire;
 
@@ -290,7 +289,7 @@ impl Client {
 /// Takes an accepted change out of those offered again, and what it builds on: that is on the server too, or
 /// the server could not have taken it. Of the others nothing is known.
 fn take_with_ground(changes: &mut Vec<Reoffered>, hash: ChangeHash) -> Vec<ByteVec> {
-    let mut taken = HashSet::from([hash]);
+    let mut taken = Set::from_iter([hash]);
     let mut chunks = Vec::new();
     // Each stands after what it builds on.
     for index in (0..changes.len()).rev() {

@@ -1,7 +1,7 @@
 //! What lists need of every document, in memory: projections by document, and a summary by customer. A
 //! projection is also kept as a row, so that opening the phone loads no document (CL-50).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::cbor::{Decode, Encode};
 use crate::document::Kind;
@@ -59,7 +59,7 @@ pub(super) struct Index {
     customers: Set<DocId>,
     summaries: HashMap<DocId, Summary>,
     search_keys: HashMap<DocId, SearchKey>,
-    stale: HashSet<DocId>,
+    stale: Set<DocId>,
     entries: HashMap<DocId, CachedEntries>,
     /// Grows by customer when the card or the ledger says something new of it.
     contexts: HashMap<DocId, u64>,

@@ -35,7 +35,7 @@ pub(super) struct ScopeState {
 pub(super) struct Ledger {
     scopes: HashMap<Scope, ScopeState>,
     people: Map<PersonId, Person>,
-    teams: HashMap<TeamId, Team>,
+    teams: Map<TeamId, Team>,
     notices: Map<Seq, Notice>,
     actors: HashMap<ActorId, PersonId>,
 }

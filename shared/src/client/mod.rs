@@ -36,7 +36,7 @@ mod storing;
 mod views;
 mod words;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::cbor::{Decode, Encode};
 use crate::client::clock::Clock;
@@ -213,7 +213,7 @@ pub struct Client {
     /// Documents that did not fit, to be dropped and fetched again.
     broken: Set<DocId>,
     /// Documents that did not fit once in this run.
-    unloadable: HashSet<DocId>,
+    unloadable: Set<DocId>,
     /// Documents whose unsent changes do not fit their acknowledged form: rebased at the end of the input.
     unfit: Set<DocId>,
     /// `view/home` and `view/status` as last given to the store.
@@ -256,7 +256,7 @@ impl Client {
             echo: Echo::None,
             sweep: Set::default(),
             broken: Set::default(),
-            unloadable: HashSet::new(),
+            unloadable: Set::default(),
             unfit: Set::default(),
             first_screen: [None, None],
             faults: 0,

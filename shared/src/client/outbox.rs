@@ -1,7 +1,7 @@
 //! Unsent work in order, and what of it travels at this moment. Chooses what goes into the next push and
 //! notes what the server answered; what an answer means for a document is decided in `answers` and `rebase`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::client::rows::{Key, OutRow, OutState, OwnChange, Work};
 use crate::client::storing::Storing;
@@ -72,12 +72,13 @@ struct Batch {
 
 #[derive(Default)]
 pub(super) struct Outbox {
-    rows: BTreeMap<u64, OutRow>,
+    /// Boxed: there may be thousands, and the first are taken out one after another.
+    rows: Map<u64, Box<OutRow>>,
     by_doc: HashMap<DocId, Set<u64>>,
     by_scope: HashMap<Scope, Set<u64>>,
     batches: Map<u64, Batch>,
     next_batch: u64,
-    in_flight: HashSet<Sent>,
+    in_flight: Set<Sent>,
     pub(super) stalls: Map<DocId, Stall>,
     pauses: Map<Lane, Pause>,
 }
@@ -88,7 +89,7 @@ impl Outbox {
             self.by_doc.entry(doc).or_default().insert(number);
         }
         self.by_scope.entry(row.scope()).or_default().insert(number);
-        self.rows.insert(number, row);
+        self.rows.insert(number, Box::new(row));
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<OutRow> {
@@ -97,19 +98,19 @@ impl Outbox {
             forget(&mut self.by_doc, doc, number);
         }
         forget(&mut self.by_scope, row.scope(), number);
-        Some(row)
+        Some(*row)
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&OutRow> {
-        self.rows.get(&number)
+        self.rows.get(&number).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut OutRow> {
-        self.rows.get_mut(&number)
+        self.rows.get_mut(&number).map(Box::as_mut)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &OutRow)> {
-        self.rows.iter().map(|(number, row)| (*number, row))
+        self.rows.iter().map(|(number, row)| (*number, row.as_ref()))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -161,7 +162,7 @@ impl Outbox {
     /// The scope's rows, whatever became of them.
     pub(super) fn of_scope(&self, scope: Scope) -> impl Iterator<Item = (u64, &OutRow)> {
         let numbers = self.by_scope.get(&scope).into_iter().flatten();
-        numbers.map(|number| (*number, &self.rows[number]))
+        numbers.map(|number| (*number, self.rows[number].as_ref()))
     }
 
     /// The row of a request.
@@ -200,8 +201,8 @@ impl Outbox {
         let mut items = Vec::new();
         let mut sent = Vec::new();
         let mut bytes = 0;
-        let mut closed_docs = HashSet::new();
-        let mut closed_scopes = HashSet::new();
+        let mut closed_docs = Set::default();
+        let mut closed_scopes = Set::default();
         'rows: for (number, row) in &self.rows {
             if !row.is_pending() {
                 continue;
@@ -280,7 +281,7 @@ impl Outbox {
 
     /// Documents with answers to act on and nothing out.
     pub(super) fn drained_stalls(&self) -> Vec<DocId> {
-        let busy: HashSet<_> = self
+        let busy: Set<_> = self
             .in_flight
             .iter()
             .filter_map(|sent| match sent {

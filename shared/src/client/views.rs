@@ -10,6 +10,7 @@ use crate::ledger::{CustomerStatus, LateState, LateWork, Role};
 use crate::order;
 use crate::planted::{self, Bug};
 use crate::refusal::{Refusal, Rule};
+use crate::sorted::Map;
 use crate::time::{Now, UtcMillis};
 use crate::view::{
     Answer, CustomerRow, LateView, Link, NoticeView, PersonView, ProfileView, Query, RefusedView,
@@ -194,10 +195,10 @@ impl Client {
     }
 
     fn people(&self) -> Vec<PersonView> {
-        let mut owned: std::collections::HashMap<PersonId, u32> = std::collections::HashMap::new();
+        let mut owned = Map::<PersonId, u32>::new();
         for (_, state) in self.ledger.scopes() {
             if let Some(record) = &state.record {
-                *owned.entry(record.owner()).or_default() += 1;
+                *owned.or_default(record.owner()) += 1;
             }
         }
         let view = |person: &crate::ledger::Person| PersonView {

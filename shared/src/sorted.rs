@@ -125,12 +125,12 @@ impl<K: Ord, V> Map<K, V> {
     }
 }
 
-impl<K: Ord, V> Index<&K> for Map<K, V> {
+impl<K: Ord + Borrow<Q>, V, Q: Ord + ?Sized> Index<&Q> for Map<K, V> {
     type Output = V;
 
     /// # Panics
     /// If there is nothing under the key.
-    fn index(&self, key: &K) -> &V {
+    fn index(&self, key: &Q) -> &V {
         self.get(key).expect("who indexes knows that it is there")
     }
 }

@@ -150,7 +150,7 @@ struct Rest<'a> {
     access: shared::ledger::people::Access,
     missing: &'a [String],
     fields: &'a shared::view::FieldMap,
-    records: &'a std::collections::BTreeMap<String, Vec<shared::view::FieldMap>>,
+    records: &'a shared::sorted::Map<String, Vec<shared::view::FieldMap>>,
     owners: &'a [shared::view::OwnerView],
     first_recorder: Option<&'a str>,
     late: &'a [shared::view::LateView],

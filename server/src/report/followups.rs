@@ -597,7 +597,10 @@ fn remove_stale_records(fields: &mut Patch, known: &KnownVisit) {
             if fields.keys().any(|path| path.strip_prefix(&record).is_some_and(|rest| rest.starts_with('/')))
             {
                 for part in ["product", "pack", "unit"].iter().filter(|_| key == "quotes") {
-                    fields.entry(format!("{record}/{part}")).or_insert(Value::Null);
+                    let path = format!("{record}/{part}");
+                    if !fields.contains_key(&path) {
+                        fields.insert(path, Value::Null);
+                    }
                 }
             } else {
                 fields.insert(record, Value::Null);

@@ -2,7 +2,6 @@
 //! lists, the visit's form. Takes documents, the ledger's record and look-ups of names; knows nothing of
 //! where they are kept.
 
-
 use serde_json::Value as Json;
 
 use crate::document::schema::{Content, Scalar, schema};

@@ -1,7 +1,6 @@
 //! What a person did, in the words of the domain. The phone keeps edits, not only their bytes, so that
 //! an edit can be made again on other ground (rebase) or shown to the person who typed it.
 
-
 use serde::Serialize;
 use serde_json::Value as Json;
 

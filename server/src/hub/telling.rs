@@ -196,9 +196,7 @@ impl<S: Store> Hub<S> {
         if let Some(state) = self.sessions.get_mut(&session) {
             state.pushes = state.pushes.saturating_sub(1);
             state.own |= ack.results.iter().any(|result| matches!(result, ItemResult::Accepted(_)));
-            let is_forged = |result: &&ItemResult| {
-                matches!(result, ItemResult::Refused(refusal) if refusal.rule.is_forgery())
-            };
+            let is_forged = |result: &&ItemResult| matches!(result, ItemResult::Refused(refusal) if refusal.rule.is_forgery());
             let offences = ack.results.iter().filter(is_forged).count();
             if offences > 0 {
                 // A push has at most BATCH_ITEMS_MAX items.

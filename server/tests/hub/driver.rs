@@ -243,8 +243,12 @@ async fn one_request_is_served_frame_by_frame() {
     let items = repaired.items.unpack().expect("well formed");
     assert!(items.iter().any(|item| matches!(item, Item::Snapshot { doc, .. } if *doc == customer)));
     // What is out of order is answered by a goodbye, and the rest is not served.
-    let wrong =
-        office.handle.exchange(identity, vec![hello(), hello(), hello()]).await.expect("the hub runs").answers;
+    let wrong = office
+        .handle
+        .exchange(identity, vec![hello(), hello(), hello()])
+        .await
+        .expect("the hub runs")
+        .answers;
     let last = decode_server_frame(wrong.last().expect("a goodbye")).expect("the protocol");
     assert_eq!(last, ServerFrame::Goodbye(Goodbye::Malformed));
     assert_eq!(wrong.len(), 3);

@@ -2,7 +2,6 @@
 //! the acknowledged document; refused and held ones stall their document until nothing of it is out, and
 //! then it is rebased; passing refusals are offered again later.
 
-
 use minicbor::bytes::ByteVec;
 
 use crate::client::outbox::{Lane, Sent};

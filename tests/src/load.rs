@@ -19,8 +19,10 @@ use crate::process::PASSWORD;
 pub struct RawDevice {
     agent: ureq::Agent,
     base: String,
-    name: String,
+    /// The access token.
     token: String,
+    /// The cookie that the next access token is drawn with.
+    refresh: String,
     /// The person.
     pub person: PersonId,
     /// The installation.
@@ -45,40 +47,42 @@ impl RawDevice {
         let mut device = RawDevice {
             agent: config.into(),
             base: format!("http://{address}"),
-            name: name.to_owned(),
             token: String::new(),
+            refresh: String::new(),
             person: PersonId([0; 16]),
             device: DeviceId([0; 16]),
             actor: entropy.actor_id(),
             entropy,
             batch: 0,
         };
-        device.refresh(None)?;
-        Ok(device)
-    }
-
-    /// Logs in again as the same device.
-    ///
-    /// # Errors
-    /// If the server does not let it in.
-    pub fn refresh(&mut self, known: Option<DeviceId>) -> Result<()> {
-        let body = serde_json::json!({
-            "name": self.name, "password": PASSWORD, "device": known, "label": "load",
-        });
-        let mut answer = self.agent.post(format!("{}/api/login", self.base)).send_json(body)?;
-        let status = answer.status();
-        let text = answer.body_mut().read_to_string()?;
-        if !status.is_success() {
-            bail!("login answered {status}: {text}");
-        }
-        let answer: serde_json::Value = serde_json::from_str(&text)?;
+        let body = serde_json::json!({ "name": name, "password": PASSWORD, "label": "load" });
+        let answer = device.agent.post(format!("{}/api/login", device.base)).send_json(body)?;
+        let answer = device.keep_tokens(answer)?;
         let field = |value: &serde_json::Value| {
             value.as_str().map(str::to_owned).context("the login's answer is short")
         };
-        self.token = field(&answer["access_token"])?;
-        self.person = field(&answer["person"]["id"])?.parse()?;
-        self.device = field(&answer["device"])?.parse()?;
-        Ok(())
+        device.person = field(&answer["person"]["id"])?.parse()?;
+        device.device = field(&answer["device"])?.parse()?;
+        Ok(device)
+    }
+
+    /// Draws the next access token with the refresh token, which is good once.
+    fn renew(&mut self) -> Result<()> {
+        let request = self.agent.post(format!("{}/api/refresh", self.base));
+        let answer = request.header("cookie", &self.refresh).send_empty()?;
+        self.keep_tokens(answer).map(drop)
+    }
+
+    fn keep_tokens(&mut self, mut answer: ureq::http::Response<ureq::Body>) -> Result<serde_json::Value> {
+        let status = answer.status();
+        if !status.is_success() {
+            bail!("the login was answered {status}: {}", answer.body_mut().read_to_string()?);
+        }
+        let cookie = answer.headers().get("set-cookie").context("a refresh token")?.to_str()?;
+        self.refresh = cookie.split(';').next().context("a cookie")?.to_owned();
+        let answer: serde_json::Value = answer.body_mut().read_json()?;
+        self.token = answer["access_token"].as_str().context("an access token")?.to_owned();
+        Ok(answer)
     }
 
     /// The first frame of an exchange.
@@ -107,14 +111,19 @@ impl RawDevice {
         Ok((answer.status().as_u16(), bytes))
     }
 
-    /// Sends a hello and frames, and returns the answers.
+    /// Sends a hello and frames, and returns the answers. Where the access token has run out, the next one is
+    /// drawn first.
     ///
     /// # Errors
     /// If there is no answer, or one that is not of this protocol.
-    pub fn exchange(&self, frames: &[ClientFrame]) -> Result<Vec<ServerFrame>> {
+    pub fn exchange(&mut self, frames: &[ClientFrame]) -> Result<Vec<ServerFrame>> {
         let mut body = encode(&self.hello());
         frames.iter().for_each(|frame| body.extend(encode(frame)));
-        let (status, bytes) = self.post(&body)?;
+        let (mut status, mut bytes) = self.post(&body)?;
+        if status == 401 {
+            self.renew()?;
+            (status, bytes) = self.post(&body)?;
+        }
         if status != 200 {
             bail!("sync answered {status}: {}", String::from_utf8_lossy(&bytes));
         }

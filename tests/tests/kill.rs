@@ -29,7 +29,12 @@ struct State {
     /// How often the server was started.
     lives: u64,
     acknowledged: BTreeSet<(DocId, ChangeHash)>,
+    /// What the last phone saw that got no acknowledgement.
+    unanswered: String,
 }
+
+/// After so long without an acknowledgement nobody is pushing any more.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Shared {
     /// Waits until a server younger than `life` is up, and says which.
@@ -67,13 +72,20 @@ impl Shared {
         Ok(())
     }
 
+    fn give_up(&self, unanswered: String) {
+        self.state.lock().expect("no phone panics with it").unanswered = unanswered;
+    }
+
     /// Waits until so many changes more are acknowledged than at first.
-    fn wait_for_acknowledgements(&self, more: usize) {
+    fn wait_for_acknowledgements(&self, more: usize) -> Result<()> {
         let state = self.state.lock().expect("no phone panics with it");
         let enough = state.acknowledged.len() + more;
-        let over = || self.over.load(Ordering::Relaxed);
-        let waited = self.changed.wait_while(state, |state| state.acknowledged.len() < enough && !over());
-        drop(waited.expect("no phone panics with it"));
+        let too_few =
+            |state: &mut State| state.acknowledged.len() < enough && !self.over.load(Ordering::Relaxed);
+        let waited = self.changed.wait_timeout_while(state, PATIENCE, too_few);
+        let (state, waited) = waited.expect("no phone panics with it");
+        ensure!(!waited.timed_out(), "the phones have stopped: {}", state.unanswered);
+        Ok(())
     }
 }
 
@@ -92,7 +104,10 @@ fn phone(mut device: RawDevice, shared: &Shared) -> Result<()> {
                 items = device.new_visit(customer, &format!("visit {number}"))?.2;
             }
             // Killed in mid-answer or gone: wait for the next life, unless it has begun already.
-            Ok(_) | Err(_) => life = shared.wait_for_life_after(life),
+            unanswered => {
+                shared.give_up(format!("{unanswered:?}"));
+                life = shared.wait_for_life_after(life);
+            }
         }
     }
     Ok(())
@@ -184,7 +199,7 @@ fn a_server_killed_among_a_hundred_pushing_phones_keeps_what_it_acknowledged() -
         .collect();
     let mut slowest_recovery_ms = 0;
     for kill in 0..kills() {
-        shared.wait_for_acknowledgements(dice.between(1, 400) as usize);
+        shared.wait_for_acknowledgements(dice.between(1, 400) as usize)?;
         server.kill()?;
         let start = std::time::Instant::now();
         server = ServerProcess::start(&data, &address)?;

@@ -265,7 +265,7 @@ async fn manager(
         }
         if phone.socket.is_none() {
             // A manager's phone that is opened anew takes the latest only: it need not hold an hour's visits.
-            let ticket = phone.account.ticket_quickly(&address).await?;
+            let ticket = phone.account.ticket(&address).await?;
             match phone.dial(&address, ticket).await {
                 Ok(socket) => phone.socket = Some(socket),
                 Err(_) => {

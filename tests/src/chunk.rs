@@ -3,6 +3,14 @@
 //! and the head of a change's body.
 
 use sha2::{Digest, Sha256};
+use shared::document::{Document, Writer};
+use shared::edit::{Edit, Patch};
+use shared::id::{ActorId, DocId, PersonId};
+use shared::limits;
+use shared::refusal::Refusal;
+use shared::time::{Quality, Recorded, UtcMillis};
+
+use crate::dice::Dice;
 
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 
@@ -108,26 +116,69 @@ pub fn compressed(change: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use shared::document::{Document, Writer};
-    use shared::edit::{Edit, Patch};
-    use shared::id::{ActorId, DocId, PersonId};
-    use shared::time::{Quality, Recorded, UtcMillis};
+/// Chunks as large as a change may be, for what reads them: an honest long record, and the same with a part
+/// overwritten, drawn out or filled up, each with its true length and checksum, so that none is refused before
+/// its inside was looked at.
+#[derive(Debug)]
+pub struct Largest {
+    honest: Vec<u8>,
+}
 
-    #[test]
-    fn a_chunk_taken_apart_and_put_together_is_the_same_chunk() {
+impl Largest {
+    /// Writes the honest record.
+    ///
+    /// # Errors
+    /// If the schema refuses it.
+    pub fn new() -> Result<Largest, Refusal> {
         let at = UtcMillis(1_795_305_600_000);
         let recorded = Recorded { at, device: at, quality: Quality::Ok, offset_minutes: 480 };
         let writer = Writer { person: PersonId([1; 16]), actor: ActorId([2; 16]), recorded };
-        let edit = Edit::CreateCustomer {
-            customer: DocId([3; 16]),
-            fields: Patch::from([("name".into(), "A".into())]),
-        };
-        let (_, changes) = Document::create(&writer, &edit).expect("valid");
-        let bytes = &changes[0].bytes;
-        assert_eq!(&Body::of(bytes).expect("a change").to_chunk(), bytes);
-        assert_eq!(&mend(bytes), bytes);
+        let record = "试样三天，油温降了四度。".repeat(limits::TEXT_CHARS_MAX / 12);
+        let fields = Patch::from([("record".to_owned(), record.as_str().into())]);
+        let edit = Edit::CreateVisit { visit: DocId([3; 16]), customer: DocId([4; 16]), fields };
+        let (_, changes) = Document::create(&writer, &edit)?;
+        let honest = changes.into_iter().map(|change| change.bytes).max_by_key(Vec::len).unwrap_or_default();
+        Ok(Largest { honest })
+    }
+
+    /// The next one.
+    pub fn draw(&self, dice: &mut Dice) -> Vec<u8> {
+        /// Magic, checksum, type and length.
+        const HEAD: usize = 12;
+        let room = limits::CHANGE_BYTES_MAX - HEAD;
+        let mut body = body_of(&self.honest).unwrap_or_default();
+        let honest_length = body.len();
+        match dice.below(5) {
+            0 => return self.honest.clone(),
+            1 => {}
+            // What runs on to the end of the chunk.
+            2 => body.resize(room, 0xff),
+            3 => body.extend((body.len()..room).map(|_| dice.word() as u8)),
+            // Its own operations, again and again.
+            _ => body = body.iter().copied().cycle().take(room).collect(),
+        }
+        for _ in 0..dice.below(40) {
+            // The head and the table of columns come first, and decide about what follows.
+            let reach = if dice.permille(500) { 200 } else { honest_length as u64 };
+            let place = dice.below(reach) as usize;
+            let length = dice.below(10) as usize;
+            let is_huge = dice.permille(500);
+            for byte in body.iter_mut().skip(place).take(length) {
+                *byte = if is_huge { 0xff } else { dice.word() as u8 };
+            }
+        }
+        chunk(1, &body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_taken_apart_and_put_together_is_the_same_chunk() {
+        let Largest { honest } = Largest::new().expect("valid");
+        assert_eq!(Body::of(&honest).expect("a change").to_chunk(), honest);
+        assert_eq!(mend(&honest), honest);
     }
 }

@@ -8,6 +8,7 @@ use shared::planted::{Bug, plant};
 
 use crate::model::Violation;
 use crate::sim;
+use crate::world::shape::Shape;
 
 /// Worlds within which a bug must be caught.
 pub const SEEDS_MAX: u64 = 1_000;
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub bug: Bug,
     /// The first seed that contradicts its invariant, and what the oracle says of it.
     pub caught: Option<(u64, Violation)>,
+    /// The smallest part of that seed's world that contradicts it.
+    pub shortest: Option<Shape>,
     /// Worlds in which something else was wrong first.
     pub otherwise: u64,
 }
@@ -60,10 +63,11 @@ pub fn try_all(is_wanted: impl Fn(Bug) -> bool) -> Vec<Outcome> {
 /// Lives worlds with a bug planted until one contradicts its invariant.
 pub fn try_one(bug: Bug) -> Outcome {
     plant(Some(bug));
-    let mut outcome = Outcome { bug, caught: None, otherwise: 0 };
+    let mut outcome = Outcome { bug, caught: None, shortest: None, otherwise: 0 };
     for seed in 0..SEEDS_MAX {
         match sim::violation(seed) {
             Some(violation) if names(&violation, bug.invariant()) => {
+                outcome.shortest = Some(sim::shortest(seed, &violation));
                 outcome.caught = Some((seed, violation));
                 break;
             }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::fault::FaultCounts;
 use crate::model::Violation;
 use crate::world::World;
+use crate::world::shape::{Cause, Shape};
 
 /// Lines of the story printed with a failure.
 const STORY_LINES: usize = 160;
@@ -60,6 +61,8 @@ pub struct Failure {
     pub violation: Violation,
     /// The story.
     pub story: Vec<String>,
+    /// How much of the world was lived.
+    pub shape: Shape,
 }
 
 impl fmt::Display for Failure {
@@ -68,49 +71,93 @@ impl fmt::Display for Failure {
         let end = self.story.len().saturating_sub(STORY_LINES);
         self.story[end..].iter().try_for_each(|line| writeln!(f, "{line}"))?;
         writeln!(f, "\n{}", self.violation)?;
-        write!(f, "seed {}; tell it again with: cargo xtask sim {}", self.seed, self.seed)
+        write!(f, "seed {}; tell it again with: cargo xtask sim {}{}", self.seed, self.seed, self.shape)
     }
 }
 
 impl std::error::Error for Failure {}
 
-/// Lives one world. Quiet unless it fails; then it is lived again with its story told.
+/// Lives one world. Quiet unless it fails; then the shortest of its stories that fails alike is told.
 ///
 /// # Errors
 /// The first violation of an invariant.
 pub fn run(seed: u64) -> Result<Report, Failure> {
-    match live(seed, false) {
-        Ok(world) => Ok(report(&world)),
-        Err(_) => match tell(seed) {
-            Err(failure) => Err(failure),
-            Ok(_) => Err(Failure {
-                seed,
-                violation: "failed once and not again: something in the world is not drawn from its seed"
-                    .to_owned(),
-                story: Vec::new(),
-            }),
-        },
-    }
+    let violation = match live(seed, &Shape::default(), false) {
+        Ok(world) => return Ok(report(&world)),
+        Err((violation, _)) => violation,
+    };
+    let shape = shortest(seed, &violation);
+    Err(tell(seed, &shape).err().unwrap_or_else(|| Failure {
+        seed,
+        violation: format!(
+            "failed once and not again: something in the world is not drawn from its seed. It was: {violation}"
+        ),
+        story: Vec::new(),
+        shape: Shape::default(),
+    }))
 }
 
 /// Lives one world and says what was wrong in it, if anything was.
 pub fn violation(seed: u64) -> Option<Violation> {
-    live(seed, false).err().map(|(violation, _)| violation)
+    live(seed, &Shape::default(), false).err().map(|(violation, _)| violation)
 }
 
-/// Lives one world and keeps its story.
-///
-/// # Errors
-/// The first violation of an invariant, with the end of the story.
-pub fn tell(seed: u64) -> Result<(Report, Vec<String>), Failure> {
-    match live(seed, true) {
-        Ok(world) => Ok((report(&world), world.trace.last(usize::MAX))),
-        Err((violation, story)) => Err(Failure { seed, violation, story }),
+/// The smallest part of a seed's world in which the same invariant is violated.
+pub fn shortest(seed: u64, violation: &str) -> Shape {
+    let invariants = invariants_in(violation);
+    shrink(|shape| {
+        let found = live(seed, shape, false).err();
+        found.is_some_and(|(found, _)| invariants_in(&found) == invariants)
+    })
+}
+
+/// The invariants that a violation names, such as `I8`.
+fn invariants_in(violation: &str) -> Vec<&str> {
+    let is_name = |word: &&str| word.strip_prefix('I').is_some_and(|number| number.parse::<u8>().is_ok());
+    violation.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(is_name).collect()
+}
+
+/// Leaves out of a failing world whatever it fails without: causes of trouble one by one, then the end of what
+/// people do, again and again until nothing more can go.
+pub fn shrink(fails: impl Fn(&Shape) -> bool) -> Shape {
+    /// More than any seed draws.
+    const ACTS_MAX: u32 = 64;
+    let mut shape = Shape::default();
+    loop {
+        let before = shape.clone();
+        for cause in Cause::ALL {
+            let mut smaller = shape.clone();
+            if smaller.without.insert(*cause) && fails(&smaller) {
+                shape = smaller;
+            }
+        }
+        for acts in 1..shape.acts_max.unwrap_or(ACTS_MAX) {
+            let smaller = Shape { acts_max: Some(acts), ..shape.clone() };
+            if fails(&smaller) {
+                shape = smaller;
+                break;
+            }
+        }
+        if shape == before {
+            return shape;
+        }
     }
 }
 
-fn live(seed: u64, telling: bool) -> Result<Box<World>, (Violation, Vec<String>)> {
-    let mut world = Box::new(World::new(seed, telling).map_err(|violation| (violation, Vec::new()))?);
+/// Lives one world, or a part of it, and keeps its story.
+///
+/// # Errors
+/// The first violation of an invariant, with the story.
+pub fn tell(seed: u64, shape: &Shape) -> Result<(Report, Vec<String>), Failure> {
+    match live(seed, shape, true) {
+        Ok(world) => Ok((report(&world), world.trace.last(usize::MAX))),
+        Err((violation, story)) => Err(Failure { seed, violation, story, shape: shape.clone() }),
+    }
+}
+
+fn live(seed: u64, shape: &Shape, telling: bool) -> Result<Box<World>, (Violation, Vec<String>)> {
+    let world = World::new(seed, shape.clone(), telling);
+    let mut world = Box::new(world.map_err(|violation| (violation, Vec::new()))?);
     // A panic is a bug of a machine, found by this seed like any other violation.
     let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.live()));
     match lived {
@@ -196,5 +243,51 @@ pub fn run_many(first: u64, count: u64) -> Result<Report, Box<Failure>> {
     match failure.into_inner().expect("no thread panics with it") {
         Some(failure) => Err(failure),
         None => Ok(total.into_inner().expect("no thread panics with it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failure_does_not_need_is_left_out() {
+        let needs = |shape: &Shape| {
+            shape.has(Cause::PhoneCrash)
+                && shape.has(Cause::Weather)
+                && shape.acts_max.is_none_or(|acts| acts >= 7)
+        };
+        let shape = shrink(needs);
+        assert_eq!(shape.acts_max, Some(7));
+        let left: Vec<_> = Cause::ALL.iter().filter(|cause| shape.has(**cause)).collect();
+        assert_eq!(left, [&Cause::Weather, &Cause::PhoneCrash]);
+    }
+
+    #[test]
+    fn a_failure_that_needs_everything_stays_whole() {
+        assert_eq!(shrink(|shape| *shape == Shape::default()), Shape::default());
+    }
+
+    #[test]
+    fn a_violation_names_its_invariants() {
+        assert_eq!(invariants_in("request 7 took effect twice (I11) (I6)"), ["I11", "I6"]);
+        assert_eq!(invariants_in("IMPORTANT: a machine panicked"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_world_without_trouble_has_none() {
+        let without = Cause::ALL.iter().copied().collect();
+        let (report, _) =
+            tell(1, &Shape { acts_max: Some(10), without }).unwrap_or_else(|failure| panic!("{failure}"));
+        let troubles = [
+            crate::fault::Fault::FrameDropped,
+            crate::fault::Fault::PhoneCrashed,
+            crate::fault::Fault::ServerCrashedBeforeCommit,
+            crate::fault::Fault::PhoneOffline,
+            crate::fault::Fault::DeviceRevoked,
+        ];
+        for fault in troubles {
+            assert_eq!(report.faults.of(fault), 0, "{fault:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use daybook_tests::fault::Fault;
 use daybook_tests::sim;
+use daybook_tests::world::shape::Shape;
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
@@ -29,8 +30,8 @@ fn no_world_loses_leaks_or_wedges() {
 #[test]
 fn a_seed_tells_the_same_story_twice() {
     for seed in 0..3 {
-        let (_, first) = sim::tell(seed).unwrap_or_else(|failure| panic!("{failure}"));
-        let (_, second) = sim::tell(seed).unwrap_or_else(|failure| panic!("{failure}"));
+        let (_, first) = sim::tell(seed, &Shape::default()).unwrap_or_else(|failure| panic!("{failure}"));
+        let (_, second) = sim::tell(seed, &Shape::default()).unwrap_or_else(|failure| panic!("{failure}"));
         for (line, (one, other)) in first.iter().zip(&second).enumerate() {
             assert_eq!(one, other, "the stories of seed {seed} part at line {line}");
         }

@@ -45,6 +45,12 @@ enum Task {
     Sim {
         /// The seed to replay; without it the simulator runs until stopped
         seed: Option<u64>,
+        /// Live only so many acts of people of that seed
+        #[arg(long, requires = "seed")]
+        acts: Option<u32>,
+        /// Leave causes of trouble out of that seed, as a failure names them
+        #[arg(long, requires = "seed", value_name = "CAUSE,CAUSE")]
+        without: Option<String>,
         /// Plant every bug in turn instead, and fail unless each is caught
         #[arg(long, conflicts_with = "seed")]
         planted: bool,
@@ -98,14 +104,21 @@ fn perform() -> Result<()> {
             let sim = ["run", "--release", "-p", "daybook-tests", "--features", "planted", "--bin", "sim"];
             cargo(sim).args(["--", "--planted"]).go()
         }
-        Task::Sim { seed, .. } => {
+        Task::Sim { seed, acts, without, .. } => {
             let seed = seed.map(|seed| seed.to_string());
-            cargo(["run", "--release", "-p", "daybook-tests", "--bin", "sim", "--"]).args(seed).go()
+            let acts = acts.map(|acts| ["--acts".to_owned(), acts.to_string()]);
+            let without = without.map(|causes| ["--without".to_owned(), causes]);
+            let part = acts.into_iter().chain(without).flatten();
+            let sim = ["run", "--release", "-p", "daybook-tests", "--bin", "sim", "--"];
+            cargo(sim).args(seed).args(part).go()
         }
         Task::Fuzz { target, seconds, rest } => {
             tools::require("cargo-fuzz", "cargo install cargo-fuzz")?;
-            let targets = if target == "all" { fuzz_targets()? } else { vec![target] };
-            targets.iter().try_for_each(|target| fuzz(target, seconds, &rest))
+            match seconds {
+                _ if target != "all" => fuzz(&target, seconds, &rest),
+                Some(_) => fuzz_by_twos(seconds, &rest),
+                None => fuzz_targets()?.iter().try_for_each(|target| fuzz(target, seconds, &rest)),
+            }
         }
         Task::Bench { rest } => {
             pwa::build(pwa::Profile::Small)?;
@@ -134,12 +147,29 @@ fn fuzz_targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
+/// Every target for so long, two at a time.
+fn fuzz_by_twos(seconds: Option<u64>, rest: &[String]) -> Result<()> {
+    cargo(["fuzz", "build"]).args(FUZZ_BUILD).env("RUSTC_BOOTSTRAP", "1").go()?;
+    for targets in fuzz_targets()?.chunks(2) {
+        std::thread::scope(|scope| {
+            let runs: Vec<_> =
+                targets.iter().map(|target| scope.spawn(move || fuzz(target, seconds, rest))).collect();
+            runs.into_iter().try_for_each(|run| run.join().expect("a fuzz target's thread does not panic"))
+        })?;
+    }
+    Ok(())
+}
+
+/// How fuzz targets are built: cargo-fuzz's one codegen unit would use one core.
+const FUZZ_BUILD: [&str; 4] = ["-s", "none", "--codegen-units", "16"];
+
 /// What fuzzing finds is kept in `fuzz/corpus`; what is worth keeping for ever is moved to `tests/corpus` by hand.
 fn fuzz(target: &str, seconds: Option<u64>, rest: &[String]) -> Result<()> {
     let found = format!("fuzz/corpus/{target}");
     std::fs::create_dir_all(&found)?;
     let kept = format!("tests/corpus/{target}");
-    let mut command = cargo(["fuzz", "run", "-s", "none", target, &found, &kept]).env("RUSTC_BOOTSTRAP", "1");
+    let mut command =
+        cargo(["fuzz", "run"]).args(FUZZ_BUILD).args([target, &found, &kept]).env("RUSTC_BOOTSTRAP", "1");
     let limit = seconds.map(|seconds| format!("-max_total_time={seconds}"));
     if limit.is_some() || !rest.is_empty() {
         command = command.args(["--"]).args(limit).args(rest);

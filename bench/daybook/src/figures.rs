@@ -76,6 +76,7 @@ pub const LIMITS: &[(&str, &str, Limit)] = &[
     ("storm_2000", "resident_mib", Limit::AtMost(2048.0)),
     ("slow_readers_100", "p99_ratio", Limit::AtMost(2.0)),
     ("hostile_10", "p99_ratio", Limit::AtMost(2.0)),
+    ("preparser_64k", "ms", Limit::AtMost(5.0)),
     ("soak", "minutes", Limit::AtLeast(59.0)),
     ("soak", "resident_mib_per_h", Limit::AtMost(1.0)),
     ("soak", "descriptors_per_h", Limit::AtMost(1.0)),

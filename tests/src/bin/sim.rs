@@ -1,9 +1,12 @@
-//! `sim SEED` tells one world; `sim --from SEED --count N` lives many; `sim --planted` proves that the oracle
-//! catches planted bugs; `sim --survey FROM COUNT` names every seed that fails; without arguments it goes on until something is found or it is stopped.
+//! `sim SEED` tells one world, or the part of it that `--acts N` and `--without CAUSE,CAUSE` leave;
+//! `sim --from SEED --count N` lives many; `sim --planted` proves that the oracle catches planted bugs;
+//! `sim --survey FROM COUNT` names every seed that fails; without arguments it goes on until something is found
+//! or it is stopped.
 
 use std::process::ExitCode;
 
 use daybook_tests::sim;
+use daybook_tests::world::shape::Shape;
 
 /// Seeds between two lines of progress.
 const PORTION: u64 = 500;
@@ -11,19 +14,21 @@ const PORTION: u64 = 500;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match parse(&arguments) {
-        Some(Task::Tell(seed)) => tell(seed),
+        Some(Task::Tell(seed, shape)) => tell(seed, &shape),
         Some(Task::Many { from, count }) => many(from, count),
         Some(Task::Survey { from, count }) => survey(from, count),
         Some(Task::Planted { names }) => planted(&names),
         None => {
-            eprintln!("usage: sim [SEED | --from SEED [--count N] | --survey FROM COUNT | --planted [BUG…]]");
+            eprintln!(
+                "usage: sim [SEED [--acts N] [--without CAUSE,CAUSE] | --from SEED [--count N] | --survey FROM COUNT | --planted [BUG…]]"
+            );
             ExitCode::FAILURE
         }
     }
 }
 
 enum Task {
-    Tell(u64),
+    Tell(u64, Shape),
     Many { from: u64, count: Option<u64> },
     Survey { from: u64, count: u64 },
     Planted { names: Vec<String> },
@@ -36,7 +41,6 @@ fn parse(arguments: &[String]) -> Option<Task> {
         ["--planted", names @ ..] => {
             Some(Task::Planted { names: names.iter().map(|name| (*name).to_owned()).collect() })
         }
-        [seed] => Some(Task::Tell(seed.parse().ok()?)),
         ["--from", from] => Some(Task::Many { from: from.parse().ok()?, count: None }),
         ["--from", from, "--count", count] => {
             Some(Task::Many { from: from.parse().ok()?, count: Some(count.parse().ok()?) })
@@ -45,13 +49,28 @@ fn parse(arguments: &[String]) -> Option<Task> {
             Some(Task::Survey { from: from.parse().ok()?, count: count.parse().ok()? })
         }
         ["--count", count] => Some(Task::Many { from: 0, count: Some(count.parse().ok()?) }),
-        _ => None,
+        [seed, part @ ..] => Some(Task::Tell(seed.parse().ok()?, parse_shape(part)?)),
     }
 }
 
-fn tell(seed: u64) -> ExitCode {
-    println!("seed {seed}");
-    match sim::tell(seed) {
+fn parse_shape(arguments: &[&str]) -> Option<Shape> {
+    let mut shape = Shape::default();
+    for pair in arguments.chunks(2) {
+        match pair {
+            ["--acts", acts] => shape.acts_max = Some(acts.parse().ok()?),
+            ["--without", causes] => {
+                let causes = causes.split(',').map(str::parse).collect::<Result<_, _>>();
+                shape.without = causes.inspect_err(|error| eprintln!("{error}")).ok()?;
+            }
+            _ => return None,
+        }
+    }
+    Some(shape)
+}
+
+fn tell(seed: u64, shape: &Shape) -> ExitCode {
+    println!("seed {seed}{shape}");
+    match sim::tell(seed, shape) {
         Ok((report, story)) => {
             story.iter().for_each(|line| println!("{line}"));
             println!("{report}seed {seed}: nothing wrong");
@@ -60,6 +79,10 @@ fn tell(seed: u64) -> ExitCode {
         Err(failure) => {
             failure.story.iter().for_each(|line| println!("{line}"));
             println!("\n{}\nseed {seed}", failure.violation);
+            let shortest = sim::shortest(seed, &failure.violation);
+            if shortest != *shape {
+                println!("the shortest story that fails alike: cargo xtask sim {seed}{shortest}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -104,7 +127,11 @@ fn planted(names: &[String]) -> ExitCode {
     outcomes.iter().for_each(|outcome| println!("{outcome}"));
     for outcome in &outcomes {
         if let Some((seed, violation)) = &outcome.caught {
-            println!("{:?}, seed {seed}, {} worlds otherwise: {violation}", outcome.bug, outcome.otherwise);
+            let shape = outcome.shortest.as_ref().expect("it was caught");
+            println!(
+                "{:?}, seed {seed}{shape}, {} worlds otherwise: {violation}",
+                outcome.bug, outcome.otherwise
+            );
         }
     }
     let missed = outcomes.iter().filter(|outcome| outcome.caught.is_none()).count();

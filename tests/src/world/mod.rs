@@ -12,6 +12,7 @@ pub mod office;
 pub mod people;
 pub mod phone;
 pub mod server;
+pub mod shape;
 pub mod skew;
 pub mod tabs;
 pub mod trace;
@@ -30,6 +31,7 @@ use hostile::Overheard;
 use network::{Arrival, Connection, Direction, Weather};
 use phone::Phone;
 use server::Server;
+use shape::{Cause, Shape};
 use trace::Trace;
 
 /// How often machines fail, in chances per thousand.
@@ -61,6 +63,20 @@ impl Climate {
             worker_dies_permille: dice.below(3) * 15,
             one_shot_permille: dice.below(3) * 100,
             slow_reader_permille: dice.below(3) * 25,
+        }
+    }
+
+    /// The same without the causes that the shape leaves out.
+    fn shaped(self, shape: &Shape) -> Self {
+        let kept = |permille: u64, cause: Cause| if shape.has(cause) { permille } else { 0 };
+        Climate {
+            phone_crash_permille: kept(self.phone_crash_permille, Cause::PhoneCrash),
+            write_fails_permille: kept(self.write_fails_permille, Cause::WriteFails),
+            server_crash_permille: kept(self.server_crash_permille, Cause::ServerCrash),
+            commit_fails_permille: kept(self.commit_fails_permille, Cause::CommitFails),
+            worker_dies_permille: kept(self.worker_dies_permille, Cause::WorkerDies),
+            one_shot_permille: kept(self.one_shot_permille, Cause::OneShot),
+            slow_reader_permille: kept(self.slow_reader_permille, Cause::SlowReader),
         }
     }
 }
@@ -116,6 +132,8 @@ pub struct World {
     pub weather: Weather,
     /// How often machines fail.
     pub climate: Climate,
+    /// How much of the seed's world this is.
+    pub shape: Shape,
     /// No more faults: the world must come to rest.
     pub healed: bool,
     /// Somebody with a login, no customers and bad intentions.
@@ -134,13 +152,15 @@ pub struct World {
 
 impl World {
     /// Builds the organisation of a seed: everybody hired, every phone logged in and switched on.
-    pub fn new(seed: u64, telling: bool) -> Result<World, Violation> {
+    pub fn new(seed: u64, shape: Shape, telling: bool) -> Result<World, Violation> {
         let mut dice = Dice::new(seed);
         let mut model = Model::default();
         let server = Server::new(&mut dice, &mut model)?;
+        // Drawn in any case: the same seed begins with the same dice, whatever is left out.
         let weather = Weather::draw(&mut dice);
-        let climate = Climate::draw(&mut dice);
-        let acts_left = dice.between(15, 45) as u32;
+        let weather = if shape.has(Cause::Weather) { weather } else { Weather::CALM };
+        let climate = Climate::draw(&mut dice).shaped(&shape);
+        let acts_left = (dice.between(15, 45) as u32).min(shape.acts_max.unwrap_or(u32::MAX));
         let mut world = World {
             seed,
             dice,
@@ -153,6 +173,7 @@ impl World {
             trace: Trace::new(telling),
             weather,
             climate,
+            shape,
             healed: false,
             stranger: ::server::hub::Identity { person: PersonId([0; 16]), device: DeviceId([0; 16]) },
             overheard: Vec::new(),
@@ -279,7 +300,11 @@ impl World {
     fn mishap(&mut self) -> Result<(), Violation> {
         let in_use: Vec<usize> = self.phones_in_use().collect();
         let phone = *self.dice.pick(&in_use).expect("some phone is always in use");
-        match self.dice.below(116) {
+        let draw = self.dice.below(116);
+        if cause_of_mishap(draw).is_some_and(|cause| !self.shape.has(cause)) {
+            return Ok(());
+        }
+        match draw {
             0..25 => {
                 self.set_online(phone, false)?;
                 let delay = self.dice.between(1_000, 600_000) as i64;
@@ -442,6 +467,29 @@ impl World {
             && !self.connections.values().any(|connection| connection.is_busy() || is_waited_for(connection))
             && (0..self.phones.len()).all(|phone| self.is_phone_quiet(phone))
     }
+}
+
+/// What the mishap of a draw comes from; none for what harms nobody by itself.
+fn cause_of_mishap(draw: u64) -> Option<Cause> {
+    Some(match draw {
+        0..25 => Cause::Offline,
+        25..40 => Cause::Cut,
+        40..50 => Cause::ClockJump,
+        50..60 => Cause::PhoneCrash,
+        60..73 => Cause::PhoneRestore,
+        73..75 => Cause::PhoneClone,
+        75..77 => Cause::Evict,
+        77..83 => Cause::ServerCrash,
+        83..89 => Cause::ServerRestore,
+        89..93 => Cause::Hostile,
+        93..95 => Cause::Revoke,
+        95..97 => Cause::Disable,
+        97..104 => Cause::Tabs,
+        104..108 => Cause::FullDisk,
+        108..111 => Cause::Skew,
+        111..115 => Cause::NewerSchema,
+        _ => return None,
+    })
 }
 
 /// Whether a phone believes in a connection that is dead.

@@ -23,6 +23,7 @@ use crate::fault::Fault;
 use crate::model::{Model, Violation};
 use crate::world::exchange::Exchange;
 use crate::world::network::Direction;
+use crate::world::shape::Cause;
 use crate::world::{Event, World, trace};
 
 /// What the next transaction of a store meets.
@@ -606,7 +607,8 @@ impl World {
                 self.with_hub(|hub, now| hub.handle_frame(now, session, &frame))?;
                 // What was pushed is being judged: the worst moment for a device to be revoked.
                 let is_push = matches!(decode_client_frame(&frame), Ok(ClientFrame::Push(_)));
-                if is_push && !self.healed && self.dice.permille(4) {
+                let strikes = is_push && !self.healed && self.dice.permille(4);
+                if strikes && self.shape.has(Cause::Revoke) {
                     let phone = self.connections.get(&id).map(|connection| connection.phone);
                     phone.map_or(Ok(()), |phone| self.revoke_device(phone))?;
                 }

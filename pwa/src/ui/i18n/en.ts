@@ -188,7 +188,7 @@ export const en: Catalogue = {
   customers: {
     title: 'Customers',
     pick: 'Which customer?',
-    search: 'Name, pinyin initials, code, end of phone',
+    search: 'Name, initials, code or phone',
     empty: 'Nothing found',
     emptyHint: 'Try other words, or add the customer.',
     add: 'New customer',
@@ -197,7 +197,7 @@ export const en: Catalogue = {
     leaving: 'Transferred; leaves after upload',
     requested: 'Requested',
     clashes: (n) => `${plural(n, 'field')} with two values`,
-    lastVisit: (when) => `Last ${when}`,
+    lastVisit: (when) => `Last: ${when}`,
     neverVisited: 'Never visited',
     overdue: (days) => `${plural(days, 'day')} overdue`,
     missing: { name: 'no full name', contact: 'no contact', phone: 'no phone' },

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde_json::json;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Config, Flags};
 use crate::http::serve::{EndSignals, Server};
@@ -52,10 +56,13 @@ pub fn admission_worker() -> std::process::ExitCode {
 }
 
 /// Logs as JSON lines to standard error. Which fields may be logged is decided where they are logged: ids of
-/// sessions and counts, never names, notes, numbers or tokens.
+/// sessions and counts, never names, notes, numbers or tokens. Libraries decide otherwise (at `trace` the socket
+/// library logs what it reads), so that they are heard at `info` and above only, whatever the filter says.
 pub fn log_to_stderr(filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_ours = |target: &str| matches!(target.split("::").next(), Some("daybook" | "server" | "shared"));
+    let without_content = filter_fn(move |event| *event.level() <= Level::INFO || is_ours(event.target()));
+    let lines = tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr);
     // The second caller in one process keeps the first one's choice.
-    let _ = subscriber.try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(without_content).with(lines).try_init();
 }

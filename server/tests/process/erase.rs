@@ -8,23 +8,13 @@ use server::store::files::FileId;
 
 use crate::caller::{access, log_in, send};
 use crate::support::{World, must, path, run};
+use crate::tap::files_with;
 
 const CANARY: &str = "canary7319";
 
 /// Which files of a folder hold the canary.
 fn files_with_canary(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("readable").flatten() {
-        if entry.path().is_dir() {
-            found.extend(files_with_canary(&entry.path()));
-        } else {
-            let bytes = std::fs::read(entry.path()).expect("readable");
-            if bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()) {
-                found.push(entry.file_name().to_string_lossy().into_owned());
-            }
-        }
-    }
-    found
+    files_with(folder, &|bytes| bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()))
 }
 
 fn texts(timeline: &Value) -> Vec<&str> {

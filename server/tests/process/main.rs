@@ -11,3 +11,4 @@ mod login;
 mod requests;
 mod revoked;
 mod sockets;
+mod tap;

@@ -166,6 +166,13 @@ impl World {
         self.server = Some(Server::spawn(shell, &self.address, &self.data(), &[]));
     }
 
+    /// Starts the server with its log in a file, as verbose as the filter says.
+    pub fn start_with_log(&mut self, log: &Path, filter: &str) {
+        let mut command = binary();
+        command.stderr(std::fs::File::create(log).expect("a file"));
+        self.server = Some(Server::spawn(command, &self.address, &self.data(), &[("DAYBOOK_LOG", filter)]));
+    }
+
     /// Starts the server with settings of its environment.
     pub fn running_with(settings: &[(&str, &str)]) -> World {
         let mut world = World::new();

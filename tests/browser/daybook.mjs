@@ -11,6 +11,7 @@ import { chromium } from 'playwright-core';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 export const DAYBOOK = process.env.DAYBOOK_BIN ?? join(ROOT, 'target/debug/daybook');
+export const SIM = join(ROOT, 'target/debug/sim');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const PASSWORD = 'open-the-daybook-7';
 const DEMO_PASSWORD = 'daybook-demo';

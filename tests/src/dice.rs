@@ -49,13 +49,18 @@ impl Dice {
         self.below(1_000) < chance
     }
 
-    /// Draws the seed of a generator of its own, for one machine.
-    pub fn entropy(&mut self) -> Entropy {
+    /// Draws the seed of a generator.
+    pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         for part in seed.chunks_exact_mut(8) {
             part.copy_from_slice(&self.word().to_le_bytes());
         }
-        Entropy::from_seed(seed)
+        seed
+    }
+
+    /// Draws a generator of its own, for one machine.
+    pub fn entropy(&mut self) -> Entropy {
+        Entropy::from_seed(self.seed())
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::fault::FaultCounts;
 use crate::model::Violation;
 use crate::world::World;
+use crate::world::machine::Tapes;
 use crate::world::shape::{Cause, Shape};
 
 /// Lines of the story printed with a failure.
@@ -153,6 +154,20 @@ pub fn tell(seed: u64, shape: &Shape) -> Result<(Report, Vec<String>), Failure> 
         Ok(world) => Ok((report(&world), world.trace.last(usize::MAX))),
         Err((violation, story)) => Err(Failure { seed, violation, story, shape: shape.clone() }),
     }
+}
+
+/// Lives one world with every machine of its phones on tape ([`crate::world::machine`]). It is another world than
+/// that of the same seed without tapes.
+///
+/// # Errors
+/// The first violation of an invariant.
+pub fn tape(seed: u64) -> Result<Vec<Vec<String>>, Violation> {
+    let tapes = Tapes::default();
+    let mut world = World::new(seed, Shape::default(), false)?;
+    world.tapes = Some(tapes.clone());
+    world.live()?;
+    drop(world);
+    Ok(tapes.take())
 }
 
 fn live(seed: u64, shape: &Shape, telling: bool) -> Result<Box<World>, (Violation, Vec<String>)> {

@@ -150,10 +150,12 @@ fn fuzz_targets() -> Result<Vec<String>> {
 /// Every target for so long, two at a time.
 fn fuzz_by_twos(seconds: Option<u64>, rest: &[String]) -> Result<()> {
     cargo(["fuzz", "build"]).args(FUZZ_BUILD).env("RUSTC_BOOTSTRAP", "1").go()?;
+    // Two at once would tell their progress in each other's lines.
+    let quiet: Vec<String> = rest.iter().cloned().chain(["-verbosity=0".to_owned()]).collect();
     for targets in fuzz_targets()?.chunks(2) {
         std::thread::scope(|scope| {
             let runs: Vec<_> =
-                targets.iter().map(|target| scope.spawn(move || fuzz(target, seconds, rest))).collect();
+                targets.iter().map(|target| scope.spawn(|| fuzz(target, seconds, &quiet))).collect();
             runs.into_iter().try_for_each(|run| run.join().expect("a fuzz target's thread does not panic"))
         })?;
     }
@@ -198,7 +200,7 @@ fn test(no_browser: bool) -> Result<()> {
     pwa::check()?;
     cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).go()?;
     // For the whole workspace, so that its dependencies have the features, and are the builds, of the tests below.
-    cargo(["build", "--workspace", "--bin", "daybook"]).go()?;
+    cargo(["build", "--workspace", "--bin", "daybook", "--bin", "sim"]).go()?;
     if !no_browser {
         tools::require_browsers()?;
         Step::new("npm").args(["ci", "--no-audit", "--no-fund"]).inside("tests/browser").go()?;

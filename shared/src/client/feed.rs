@@ -240,12 +240,13 @@ impl Client {
 
     /// The feed was read to its end: what was announced anew and did not come is gone.
     fn finish_catching_up(&mut self, now: Now) {
-        let stale: Vec<Scope> = self
+        let mut stale: Vec<Scope> = self
             .ledger
             .scopes()
             .filter(|(_, state)| state.row.epoch < self.meta.epoch && !state.row.leaving)
             .map(|(scope, _)| scope)
             .collect();
+        order::sort(&mut stale);
         if self.meta.recovering {
             self.reoffer_lost(now);
         }

@@ -8,6 +8,7 @@ use crate::client::storing::Storing;
 use crate::entropy::Entropy;
 use crate::id::{ChangeHash, DocId, RequestId, Scope};
 use crate::limits::{BATCH_ITEMS_MAX, FRAME_BYTES_MAX, PUSHES_IN_FLIGHT_MAX};
+use crate::order;
 use crate::planted::{self, Bug};
 use crate::protocol::PushItem;
 use crate::sorted::{Map, Set};
@@ -147,9 +148,11 @@ impl Outbox {
         self.pending_of(doc).iter().any(|number| is_unmade(&self.rows[number]))
     }
 
-    /// Documents with unanswered rows.
+    /// Documents with unanswered rows, in the order of their ids: what is done with them is done alike in every run.
     pub(super) fn pending_docs(&self) -> Vec<DocId> {
-        self.by_doc.keys().copied().filter(|doc| self.is_pending(*doc)).collect()
+        let mut docs: Vec<_> = self.by_doc.keys().copied().filter(|doc| self.is_pending(*doc)).collect();
+        order::sort(&mut docs);
+        docs
     }
 
     /// Whether a scope has unanswered rows.

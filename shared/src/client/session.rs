@@ -223,12 +223,14 @@ impl Client {
         if self.meta.recovering {
             return;
         }
-        let releases: Vec<Scope> = self
+        let mut releases: Vec<Scope> = self
             .ledger
             .scopes()
             .filter(|(scope, state)| state.row.leaving && !self.outbox.is_scope_pending(*scope))
             .map(|(scope, _)| scope)
             .collect();
+        // The ledger keeps scopes in no order; what is sent has one, so that a run can be told again.
+        order::sort(&mut releases);
         let releases = if self.caught_up { releases } else { Vec::new() };
         loop {
             let held = &self.held;

@@ -1,8 +1,10 @@
 //! `sim SEED` tells one world, or the part of it that `--acts N` and `--without CAUSE,CAUSE` leave;
 //! `sim --from SEED --count N` lives many; `sim --planted` proves that the oracle catches planted bugs;
+//! `sim --tape FROM COUNT` prints what went into the phones of that many worlds and came out, a tape a phone's run;
 //! `sim --survey FROM COUNT` names every seed that fails; without arguments it goes on until something is found
 //! or it is stopped.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use daybook_tests::sim;
@@ -17,10 +19,11 @@ fn main() -> ExitCode {
         Some(Task::Tell(seed, shape)) => tell(seed, &shape),
         Some(Task::Many { from, count }) => many(from, count),
         Some(Task::Survey { from, count }) => survey(from, count),
+        Some(Task::Tape { from, count }) => tape(from, count),
         Some(Task::Planted { names }) => planted(&names),
         None => {
             eprintln!(
-                "usage: sim [SEED [--acts N] [--without CAUSE,CAUSE] | --from SEED [--count N] | --survey FROM COUNT | --planted [BUG…]]"
+                "usage: sim [SEED [--acts N] [--without CAUSE,CAUSE] | --from SEED [--count N] | --survey FROM COUNT | --tape FROM COUNT | --planted [BUG…]]"
             );
             ExitCode::FAILURE
         }
@@ -31,6 +34,7 @@ enum Task {
     Tell(u64, Shape),
     Many { from: u64, count: Option<u64> },
     Survey { from: u64, count: u64 },
+    Tape { from: u64, count: u64 },
     Planted { names: Vec<String> },
 }
 
@@ -45,6 +49,7 @@ fn parse(arguments: &[String]) -> Option<Task> {
         ["--from", from, "--count", count] => {
             Some(Task::Many { from: from.parse().ok()?, count: Some(count.parse().ok()?) })
         }
+        ["--tape", from, count] => Some(Task::Tape { from: from.parse().ok()?, count: count.parse().ok()? }),
         ["--survey", from, count] => {
             Some(Task::Survey { from: from.parse().ok()?, count: count.parse().ok()? })
         }
@@ -86,6 +91,25 @@ fn tell(seed: u64, shape: &Shape) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn tape(from: u64, count: u64) -> ExitCode {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for seed in from..from + count {
+        let tapes = match sim::tape(seed) {
+            Ok(tapes) => tapes,
+            Err(violation) => {
+                eprintln!("seed {seed}: {violation}");
+                return ExitCode::FAILURE;
+            }
+        };
+        for line in tapes.iter().flatten() {
+            if writeln!(out, "{line}").is_err() {
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    if out.flush().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Names every seed that fails instead of stopping at the first.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod disk;
 pub mod exchange;
 pub mod hostile;
+pub mod machine;
 pub mod network;
 pub mod office;
 pub mod people;
@@ -28,6 +29,7 @@ use crate::fault::{Fault, FaultCounts};
 use crate::model::{Model, Violation};
 use clock::EPOCH_MS;
 use hostile::Overheard;
+use machine::Tapes;
 use network::{Arrival, Connection, Direction, Weather};
 use phone::Phone;
 use server::Server;
@@ -134,6 +136,8 @@ pub struct World {
     pub climate: Climate,
     /// How much of the seed's world this is.
     pub shape: Shape,
+    /// Where everything is put that goes into a phone's machine and comes out, if it is wanted.
+    pub tapes: Option<Tapes>,
     /// No more faults: the world must come to rest.
     pub healed: bool,
     /// Somebody with a login, no customers and bad intentions.
@@ -174,6 +178,7 @@ impl World {
             weather,
             climate,
             shape,
+            tapes: None,
             healed: false,
             stranger: ::server::hub::Identity { person: PersonId([0; 16]), device: DeviceId([0; 16]) },
             overheard: Vec::new(),
@@ -215,7 +220,12 @@ impl World {
         }
         self.heal()?;
         self.rest()?;
-        self.check_everything()
+        self.check_everything()?;
+        for phone in &mut self.phones {
+            let now = phone.clock.now(self.now_ms);
+            phone.client.iter_mut().for_each(|machine| machine.end(now));
+        }
+        Ok(())
     }
 
     /// Carries out the next event, be it planned or a timer of a machine.

@@ -1,7 +1,7 @@
 //! A phone of the simulated world: the client machine on a disk, a clock and a connection that may all
 //! fail. This is a driver like the browser's worker; it decides nothing that a driver would not.
 
-use shared::client::{Client, Disconnect, Output, Profile};
+use shared::client::{Disconnect, Output, Profile};
 use shared::id::{DeviceId, PersonId};
 use shared::limits::{BATCH_ITEMS_MAX, PUSHES_IN_FLIGHT_MAX};
 use shared::protocol::{ClientFrame, Push, PushItem, ServerFrame, decode_client_frame, decode_server_frame};
@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::model::Violation;
 use crate::world::clock::Clock;
 use crate::world::disk::{Disk, Rows};
+use crate::world::machine::Machine;
 use crate::world::network::Direction;
 use crate::world::skew::Software;
 use crate::world::{Event, World};
@@ -24,7 +25,7 @@ pub struct Phone {
     /// What a login answers.
     pub profile: Profile,
     /// The machine; none while the phone is off.
-    pub client: Option<Client>,
+    pub client: Option<Machine>,
     /// Its disk.
     pub disk: Disk,
     /// Its clocks.
@@ -94,7 +95,7 @@ impl World {
 
     /// Switches a phone on.
     pub fn boot(&mut self, index: usize) -> Result<(), Violation> {
-        let entropy = self.dice.entropy();
+        let seed = self.dice.seed();
         let phone = &mut self.phones[index];
         if phone.client.is_some() || phone.retired {
             return Ok(());
@@ -108,7 +109,7 @@ impl World {
             self.faults.count(Fault::ClockWrong);
         }
         let now = phone.clock.now(self.now_ms);
-        let client = Client::open(now, entropy, phone.disk.to_rows());
+        let client = Machine::open(now, seed, phone.disk.to_rows(), self.tapes.as_ref());
         let mut client =
             client.map_err(|failure| format!("phone {index} cannot be opened again: {failure}"))?;
         // A fresh disk, or a copy of another device's that its person logs in on.
@@ -138,7 +139,7 @@ impl World {
     pub fn with_client<T>(
         &mut self,
         index: usize,
-        input: impl FnOnce(&mut Client, shared::time::Now) -> T,
+        input: impl FnOnce(&mut Machine, shared::time::Now) -> T,
     ) -> Result<Option<T>, Violation> {
         let phone = &mut self.phones[index];
         let now = phone.clock.now(self.now_ms);
@@ -307,7 +308,7 @@ impl World {
         }
         self.note(|| format!("phone {index} connects as {id}, for one exchange: {is_one_shot}"));
         let ticket = self.ticket(index);
-        self.with_client(index, |client, now| client.handle_connected(now, Some(ticket)))?;
+        self.with_client(index, |client, now| client.handle_connected(now, ticket))?;
         if is_one_shot {
             self.send_request(id);
         }

@@ -1,5 +1,6 @@
 //! `soak`: an hour of ordinary work with faults, and what grows meanwhile. `DAYBOOK_SOAK_MINUTES` says how
-//! long; what grows is looked at after the first sixth.
+//! long, `DAYBOOK_SOAK_PACE_MS` how often a phone does something, for a look at an hour's work in minutes; what
+//! grows is looked at after the first sixth.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,8 +48,8 @@ struct Sample {
 /// # Errors
 /// If the server fails, an honest phone is refused, or an acknowledged change is missing afterwards.
 pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
-    let minutes = std::env::var("DAYBOOK_SOAK_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
-    let duration = Duration::from_secs(minutes * 60);
+    let duration = Duration::from_secs(number("DAYBOOK_SOAK_MINUTES", 60) * 60);
+    let pace_ms = number("DAYBOOK_SOAK_PACE_MS", PACE_MS);
     let site = Site::new(binary).await?;
     for number in 0..REPS + HOSTILE {
         site.add(&format!("rep{number}"), Role::Rep).await?;
@@ -64,7 +65,8 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     for (number, phone) in
         log_in(&address, (0..REPS).map(|number| format!("rep{number}"))).await?.into_iter().enumerate()
     {
-        people.push(tokio::spawn(rep(address.clone(), phone, number, over.clone(), counts.clone())));
+        let work = rep(address.clone(), phone, number, pace_ms, over.clone(), counts.clone());
+        people.push(tokio::spawn(work));
     }
     for (number, phone) in log_in(&address, (0..MANAGERS).map(|number| format!("manager{number}")))
         .await?
@@ -90,6 +92,10 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let acknowledged = counts.acknowledged.load(Ordering::Relaxed);
     ensure!(stored >= acknowledged, "{acknowledged} changes were acknowledged, {stored} are stored");
     site.verify().await
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 /// Looks at the server until the time is over, and kills one of its workers every half minute.
@@ -165,6 +171,7 @@ async fn rep(
     address: String,
     mut phone: Phone,
     number: usize,
+    pace_ms: u64,
     over: Arc<AtomicBool>,
     counts: Arc<Counts>,
 ) -> Result<()> {
@@ -175,7 +182,7 @@ async fn rep(
     let mut unsent: Option<(Vec<u8>, DocId)> = None;
     let mut round = 0;
     while !over.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(phone.entropy.below(2 * PACE_MS))).await;
+        tokio::time::sleep(Duration::from_millis(phone.entropy.below(2 * pace_ms))).await;
         if phone.socket.is_none() {
             // Nobody is refused for a broken net; a busy server is dialled again.
             if dial(&mut phone, &address).await.is_err() {

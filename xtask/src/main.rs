@@ -9,7 +9,7 @@ mod tools;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::process::{Step, cargo};
@@ -62,7 +62,7 @@ enum Task {
         /// How long each target runs
         #[arg(long)]
         seconds: Option<u64>,
-        /// What else cargo-fuzz is told, such as `-- -max_total_time=60`
+        /// What else the fuzzer is told, such as `-- -max_total_time=60`
         #[arg(last = true)]
         rest: Vec<String>,
     },
@@ -114,11 +114,7 @@ fn perform() -> Result<()> {
         }
         Task::Fuzz { target, seconds, rest } => {
             tools::require("cargo-fuzz", "cargo install cargo-fuzz")?;
-            match seconds {
-                _ if target != "all" => fuzz(&target, seconds, &rest),
-                Some(_) => fuzz_by_twos(seconds, &rest),
-                None => fuzz_targets()?.iter().try_for_each(|target| fuzz(target, seconds, &rest)),
-            }
+            fuzz(&if target == "all" { fuzz_targets()? } else { vec![target] }, seconds, &rest)
         }
         Task::Bench { rest } => {
             pwa::build(pwa::Profile::Small)?;
@@ -147,36 +143,39 @@ fn fuzz_targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// Every target for so long, two at a time.
-fn fuzz_by_twos(seconds: Option<u64>, rest: &[String]) -> Result<()> {
-    cargo(["fuzz", "build"]).args(FUZZ_BUILD).env("RUSTC_BOOTSTRAP", "1").go()?;
+/// Builds targets once and runs them, two at a time if each has its end. What fuzzing finds is kept in
+/// `fuzz/corpus`; what is worth keeping for ever is moved to `tests/corpus` by hand.
+fn fuzz(targets: &[String], seconds: Option<u64>, rest: &[String]) -> Result<()> {
+    // cargo-fuzz's one codegen unit would use one core.
+    let build = ["build", "-s", "none", "--codegen-units", "16"];
+    let alone = targets.first().filter(|_| targets.len() == 1);
+    cargo(["fuzz"]).args(build).args(alone).env("RUSTC_BOOTSTRAP", "1").go()?;
+    let limit = seconds.map(|seconds| format!("-max_total_time={seconds}"));
     // Two at once would tell their progress in each other's lines.
-    let quiet: Vec<String> = rest.iter().cloned().chain(["-verbosity=0".to_owned()]).collect();
-    for targets in fuzz_targets()?.chunks(2) {
+    let quiet = (targets.len() > 1).then(|| "-verbosity=0".to_owned());
+    let options: Vec<String> = limit.into_iter().chain(quiet).chain(rest.iter().cloned()).collect();
+    for targets in targets.chunks(if seconds.is_some() { 2 } else { 1 }) {
         std::thread::scope(|scope| {
+            let options = &options;
             let runs: Vec<_> =
-                targets.iter().map(|target| scope.spawn(|| fuzz(target, seconds, &quiet))).collect();
+                targets.iter().map(|target| scope.spawn(move || fuzz_one(target, options))).collect();
             runs.into_iter().try_for_each(|run| run.join().expect("a fuzz target's thread does not panic"))
         })?;
     }
     Ok(())
 }
 
-/// How fuzz targets are built: cargo-fuzz's one codegen unit would use one core.
-const FUZZ_BUILD: [&str; 4] = ["-s", "none", "--codegen-units", "16"];
-
-/// What fuzzing finds is kept in `fuzz/corpus`; what is worth keeping for ever is moved to `tests/corpus` by hand.
-fn fuzz(target: &str, seconds: Option<u64>, rest: &[String]) -> Result<()> {
-    let found = format!("fuzz/corpus/{target}");
+fn fuzz_one(target: &str, options: &[String]) -> Result<()> {
+    let (found, crashes) = (format!("fuzz/corpus/{target}"), format!("fuzz/artifacts/{target}/"));
     std::fs::create_dir_all(&found)?;
-    let kept = format!("tests/corpus/{target}");
-    let mut command =
-        cargo(["fuzz", "run"]).args(FUZZ_BUILD).args([target, &found, &kept]).env("RUSTC_BOOTSTRAP", "1");
-    let limit = seconds.map(|seconds| format!("-max_total_time={seconds}"));
-    if limit.is_some() || !rest.is_empty() {
-        command = command.args(["--"]).args(limit).args(rest);
-    }
-    command.go()
+    std::fs::create_dir_all(&crashes)?;
+    // Below it a folder for the platform.
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "fuzz/target".into(), PathBuf::from);
+    let platforms = std::fs::read_dir(&folder)?.collect::<std::io::Result<Vec<_>>>()?;
+    let mut programs = platforms.iter().map(|platform| platform.path().join("release").join(target));
+    let program = programs.find(|program| program.is_file()).context("cargo fuzz built nothing")?;
+    let folders = [found, format!("tests/corpus/{target}"), format!("-artifact_prefix={crashes}")];
+    Step::new(program).args(folders).args(options).go()
 }
 
 fn run(listen: &str, data: &Path, debug: bool) -> Result<()> {

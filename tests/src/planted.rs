@@ -67,7 +67,7 @@ pub fn try_one(bug: Bug) -> Outcome {
     for seed in 0..SEEDS_MAX {
         match sim::violation(seed) {
             Some(violation) if names(&violation, bug.invariant()) => {
-                outcome.shortest = Some(sim::shortest(seed, &violation));
+                outcome.shortest = Some(sim::shortest(seed, None, &violation));
                 outcome.caught = Some((seed, violation));
                 break;
             }

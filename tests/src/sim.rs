@@ -3,13 +3,14 @@
 
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::fault::FaultCounts;
 use crate::model::Violation;
 use crate::world::World;
 use crate::world::machine::Tapes;
 use crate::world::shape::{Cause, Shape};
+use crate::world::strike::{Strike, StrikeAt};
 
 /// Lines of the story printed with a failure.
 const STORY_LINES: usize = 160;
@@ -83,11 +84,15 @@ impl std::error::Error for Failure {}
 /// # Errors
 /// The first violation of an invariant.
 pub fn run(seed: u64) -> Result<Report, Failure> {
-    let violation = match live(seed, &Shape::default(), false) {
-        Ok(world) => return Ok(report(&world)),
+    run_shaped(seed, None).map(|world| report(&world))
+}
+
+fn run_shaped(seed: u64, strike: Option<StrikeAt>) -> Result<Box<World>, Failure> {
+    let violation = match live(seed, &Shape { strike, ..Shape::default() }, false) {
+        Ok(world) => return Ok(world),
         Err((violation, _)) => violation,
     };
-    let shape = shortest(seed, &violation);
+    let shape = shortest(seed, strike, &violation);
     Err(tell(seed, &shape).err().unwrap_or_else(|| Failure {
         seed,
         violation: format!(
@@ -103,10 +108,10 @@ pub fn violation(seed: u64) -> Option<Violation> {
     live(seed, &Shape::default(), false).err().map(|(violation, _)| violation)
 }
 
-/// The smallest part of a seed's world in which the same invariant is violated.
-pub fn shortest(seed: u64, violation: &str) -> Shape {
+/// The smallest part of a seed's world in which the same invariant is violated, with the same strike.
+pub fn shortest(seed: u64, strike: Option<StrikeAt>, violation: &str) -> Shape {
     let invariants = invariants_in(violation);
-    shrink(|shape| {
+    shrink(Shape { strike, ..Shape::default() }, |shape| {
         let found = live(seed, shape, false).err();
         found.is_some_and(|(found, _)| invariants_in(&found) == invariants)
     })
@@ -120,10 +125,9 @@ fn invariants_in(violation: &str) -> Vec<&str> {
 
 /// Leaves out of a failing world whatever it fails without: causes of trouble one by one, then the end of what
 /// people do, again and again until nothing more can go.
-pub fn shrink(fails: impl Fn(&Shape) -> bool) -> Shape {
+pub fn shrink(mut shape: Shape, fails: impl Fn(&Shape) -> bool) -> Shape {
     /// More than any seed draws.
     const ACTS_MAX: u32 = 64;
-    let mut shape = Shape::default();
     loop {
         let before = shape.clone();
         for cause in Cause::ALL {
@@ -195,6 +199,53 @@ fn report(world: &World) -> Report {
         acknowledged: world.model.acknowledged().len() as u64,
         refused_at_once: world.refused_at_once,
         steps: world.steps,
+    }
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sweep {
+    /// Steps of the seed's world.
+    pub steps: u64,
+    /// Worlds lived through.
+    pub worlds: u64,
+    /// Those in which the strike was more than an attempt.
+    pub struck: u64,
+}
+
+/// Lives a seed's world once for every strike at every step of it, or at one step in `stride`.
+///
+/// # Errors
+/// The violation of one of them; the other threads stop after their world.
+pub fn sweep(seed: u64, stride: u64) -> Result<Sweep, Box<Failure>> {
+    let steps = run(seed)?.steps;
+    let places: Vec<StrikeAt> = (1..=steps)
+        .step_by(stride as usize)
+        .flat_map(|step| Strike::ALL.map(|strike| StrikeAt { strike, step }))
+        .collect();
+    let (next, struck) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let failure: Mutex<Option<Box<Failure>>> = Mutex::new(None);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match run_shaped(seed, Some(*place)) {
+                        Ok(world) => {
+                            struck.fetch_add(u64::from(world.has_struck), Ordering::Relaxed);
+                        }
+                        Err(found) => {
+                            next.store(places.len(), Ordering::Relaxed);
+                            *failure.lock().expect("no thread panics with it") = Some(Box::new(found));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    match failure.into_inner().expect("no thread panics with it") {
+        Some(failure) => Err(failure),
+        None => Ok(Sweep { steps, worlds: places.len() as u64, struck: struck.into_inner() }),
     }
 }
 
@@ -272,7 +323,7 @@ mod tests {
                 && shape.has(Cause::Weather)
                 && shape.acts_max.is_none_or(|acts| acts >= 7)
         };
-        let shape = shrink(needs);
+        let shape = shrink(Shape::default(), needs);
         assert_eq!(shape.acts_max, Some(7));
         let left: Vec<_> = Cause::ALL.iter().filter(|cause| shape.has(**cause)).collect();
         assert_eq!(left, [&Cause::Weather, &Cause::PhoneCrash]);
@@ -280,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_failure_that_needs_everything_stays_whole() {
-        assert_eq!(shrink(|shape| *shape == Shape::default()), Shape::default());
+        assert_eq!(shrink(Shape::default(), |shape| *shape == Shape::default()), Shape::default());
     }
 
     #[test]
@@ -292,8 +343,8 @@ mod tests {
     #[test]
     fn a_world_without_trouble_has_none() {
         let without = Cause::ALL.iter().copied().collect();
-        let (report, _) =
-            tell(1, &Shape { acts_max: Some(10), without }).unwrap_or_else(|failure| panic!("{failure}"));
+        let (report, _) = tell(1, &Shape { acts_max: Some(10), without, strike: None })
+            .unwrap_or_else(|failure| panic!("{failure}"));
         let troubles = [
             crate::fault::Fault::FrameDropped,
             crate::fault::Fault::PhoneCrashed,

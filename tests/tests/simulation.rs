@@ -26,6 +26,16 @@ fn no_world_loses_leaks_or_wedges() {
     );
 }
 
+/// SIM-18. Every step in turn by hand: `cargo xtask sim SEED --sweep`.
+#[test]
+fn whenever_the_office_does_something_nothing_is_lost_or_leaks() {
+    let (seed, stride) = (3, 23);
+    println!("seed {seed}, one step in {stride}");
+    let sweep = sim::sweep(seed, stride).unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{sweep:?}");
+    assert!(sweep.worlds > 80 && sweep.struck * 4 > sweep.worlds, "too little was done: {sweep:?}");
+}
+
 /// SIM-12
 #[test]
 fn a_seed_tells_the_same_story_twice() {

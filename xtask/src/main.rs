@@ -51,6 +51,12 @@ enum Task {
         /// Leave causes of trouble out of that seed, as a failure names them
         #[arg(long, requires = "seed", value_name = "CAUSE,CAUSE")]
         without: Option<String>,
+        /// Do something besides at one step of that seed, as a failure names it
+        #[arg(long, requires = "seed", value_name = "COMMAND@STEP")]
+        strike: Option<String>,
+        /// Do everything that the office does at every step of that seed in turn
+        #[arg(long, requires = "seed", conflicts_with_all = ["acts", "without", "strike"])]
+        sweep: bool,
         /// Plant every bug in turn instead, and fail unless each is caught
         #[arg(long, conflicts_with = "seed")]
         planted: bool,
@@ -104,13 +110,15 @@ fn perform() -> Result<()> {
             let sim = ["run", "--release", "-p", "daybook-tests", "--features", "planted", "--bin", "sim"];
             cargo(sim).args(["--", "--planted"]).go()
         }
-        Task::Sim { seed, acts, without, .. } => {
+        Task::Sim { seed, acts, without, strike, sweep, .. } => {
+            let sweep = sweep.then_some("--sweep");
             let seed = seed.map(|seed| seed.to_string());
             let acts = acts.map(|acts| ["--acts".to_owned(), acts.to_string()]);
             let without = without.map(|causes| ["--without".to_owned(), causes]);
-            let part = acts.into_iter().chain(without).flatten();
+            let strike = strike.map(|strike| ["--strike".to_owned(), strike]);
+            let part = acts.into_iter().chain(without).chain(strike).flatten();
             let sim = ["run", "--release", "-p", "daybook-tests", "--bin", "sim", "--"];
-            cargo(sim).args(seed).args(part).go()
+            cargo(sim).args(sweep).args(seed).args(part).go()
         }
         Task::Fuzz { target, seconds, rest } => {
             tools::require("cargo-fuzz", "cargo install cargo-fuzz")?;

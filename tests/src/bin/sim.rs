@@ -1,4 +1,5 @@
-//! `sim SEED` tells one world, or the part of it that `--acts N` and `--without CAUSE,CAUSE` leave;
+//! `sim SEED` tells one world, or the part of it that `--acts N` and `--without CAUSE,CAUSE` leave, with a
+//! `--strike COMMAND@STEP` besides; `sim --sweep SEED` lives it with each of these at each of its steps;
 //! `sim --from SEED --count N` lives many; `sim --planted` proves that the oracle catches planted bugs;
 //! `sim --tape FROM COUNT` prints what went into the phones of that many worlds and came out, a tape a phone's run;
 //! `sim --survey FROM COUNT` names every seed that fails; without arguments it goes on until something is found
@@ -20,10 +21,11 @@ fn main() -> ExitCode {
         Some(Task::Many { from, count }) => many(from, count),
         Some(Task::Survey { from, count }) => survey(from, count),
         Some(Task::Tape { from, count }) => tape(from, count),
+        Some(Task::Sweep(seed)) => sweep(seed),
         Some(Task::Planted { names }) => planted(&names),
         None => {
             eprintln!(
-                "usage: sim [SEED [--acts N] [--without CAUSE,CAUSE] | --from SEED [--count N] | --survey FROM COUNT | --tape FROM COUNT | --planted [BUG…]]"
+                "usage: sim [SEED [--acts N] [--without CAUSE,CAUSE] [--strike COMMAND@STEP] | --sweep SEED | --from SEED [--count N] | --survey FROM COUNT | --tape FROM COUNT | --planted [BUG…]]"
             );
             ExitCode::FAILURE
         }
@@ -35,6 +37,7 @@ enum Task {
     Many { from: u64, count: Option<u64> },
     Survey { from: u64, count: u64 },
     Tape { from: u64, count: u64 },
+    Sweep(u64),
     Planted { names: Vec<String> },
 }
 
@@ -49,6 +52,7 @@ fn parse(arguments: &[String]) -> Option<Task> {
         ["--from", from, "--count", count] => {
             Some(Task::Many { from: from.parse().ok()?, count: Some(count.parse().ok()?) })
         }
+        ["--sweep", seed] => Some(Task::Sweep(seed.parse().ok()?)),
         ["--tape", from, count] => Some(Task::Tape { from: from.parse().ok()?, count: count.parse().ok()? }),
         ["--survey", from, count] => {
             Some(Task::Survey { from: from.parse().ok()?, count: count.parse().ok()? })
@@ -67,6 +71,9 @@ fn parse_shape(arguments: &[&str]) -> Option<Shape> {
                 let causes = causes.split(',').map(str::parse).collect::<Result<_, _>>();
                 shape.without = causes.inspect_err(|error| eprintln!("{error}")).ok()?;
             }
+            ["--strike", strike] => {
+                shape.strike = Some(strike.parse().inspect_err(|error| eprintln!("{error}")).ok()?);
+            }
             _ => return None,
         }
     }
@@ -84,10 +91,24 @@ fn tell(seed: u64, shape: &Shape) -> ExitCode {
         Err(failure) => {
             failure.story.iter().for_each(|line| println!("{line}"));
             println!("\n{}\nseed {seed}", failure.violation);
-            let shortest = sim::shortest(seed, &failure.violation);
+            let shortest = sim::shortest(seed, shape.strike, &failure.violation);
             if shortest != *shape {
                 println!("the shortest story that fails alike: cargo xtask sim {seed}{shortest}");
             }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn sweep(seed: u64) -> ExitCode {
+    println!("seed {seed}");
+    match sim::sweep(seed, 1) {
+        Ok(sim::Sweep { steps, worlds, struck }) => {
+            println!("{steps} steps, {worlds} worlds, in {struck} of them something was done; nothing wrong");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            println!("{failure}");
             ExitCode::FAILURE
         }
     }

@@ -15,6 +15,7 @@ pub mod phone;
 pub mod server;
 pub mod shape;
 pub mod skew;
+pub mod strike;
 pub mod tabs;
 pub mod trace;
 pub mod workers;
@@ -146,6 +147,10 @@ pub struct World {
     pub overheard: Vec<Overheard>,
     /// Edits and commands that a phone refused at once.
     pub refused_at_once: u64,
+    /// Commands that a phone took.
+    pub commands_taken: u64,
+    /// Whether the strike of the shape was more than an attempt.
+    pub has_struck: bool,
     /// Events carried out.
     pub steps: u64,
     queue: BTreeMap<(i64, u64), Event>,
@@ -183,6 +188,8 @@ impl World {
             stranger: ::server::hub::Identity { person: PersonId([0; 16]), device: DeviceId([0; 16]) },
             overheard: Vec::new(),
             refused_at_once: 0,
+            commands_taken: 0,
+            has_struck: false,
             steps: 0,
             queue: BTreeMap::new(),
             queued: 0,
@@ -231,6 +238,7 @@ impl World {
     /// Carries out the next event, be it planned or a timer of a machine.
     fn step(&mut self) -> Result<(), Violation> {
         self.steps += 1;
+        self.strike_if_due()?;
         let timer = self.next_timer();
         let planned = self.queue.first_key_value().map(|((at, _), _)| *at);
         match (timer, planned) {

@@ -257,16 +257,18 @@ impl World {
 
     fn command(&mut self, phone: usize, command: Command) -> Result<(), Violation> {
         self.note(|| format!("phone {phone} asks {command:?}"));
-        if let Some(Err(refusal)) =
-            self.with_client(phone, |client, now| client.handle_command(now, command))?
-        {
-            self.note(|| format!("phone {phone} refuses: {refusal:?}"));
-            self.refused_at_once += 1;
+        match self.with_client(phone, |client, now| client.handle_command(now, command))? {
+            Some(Err(refusal)) => {
+                self.note(|| format!("phone {phone} refuses: {refusal:?}"));
+                self.refused_at_once += 1;
+            }
+            Some(Ok(_)) => self.commands_taken += 1,
+            None => {}
         }
         Ok(())
     }
 
-    fn accept(&mut self, phone: usize) -> Result<(), Violation> {
+    pub(super) fn accept(&mut self, phone: usize) -> Result<(), Violation> {
         let Some(Answer::Customers(rows)) = self.query(phone, &Query::ToAccept) else { return Ok(()) };
         match self.dice.pick(&rows).map(|row| row.id) {
             Some(customer) => self.command(phone, Command::Accept { customer }),
@@ -274,7 +276,7 @@ impl World {
         }
     }
 
-    fn transfer(&mut self, phone: usize) -> Result<(), Violation> {
+    pub(super) fn transfer(&mut self, phone: usize) -> Result<(), Violation> {
         let reps = self.model.active_reps();
         match (self.some_customer(phone), self.dice.pick(&reps).copied()) {
             (Some(customer), Some(to)) => {

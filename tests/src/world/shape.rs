@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::world::strike::StrikeAt;
+
 macro_rules! causes {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// A source of trouble that a world can do without.
@@ -82,6 +84,8 @@ pub struct Shape {
     pub acts_max: Option<u32>,
     /// The causes that are left out.
     pub without: BTreeSet<Cause>,
+    /// What is done besides, at one step.
+    pub strike: Option<StrikeAt>,
 }
 
 impl Shape {
@@ -100,6 +104,9 @@ impl fmt::Display for Shape {
         if !self.without.is_empty() {
             let names: Vec<_> = self.without.iter().map(|cause| format!("{cause:?}")).collect();
             write!(f, " --without {}", names.join(","))?;
+        }
+        if let Some(strike) = self.strike {
+            write!(f, " --strike {strike}")?;
         }
         Ok(())
     }

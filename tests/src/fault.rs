@@ -3,20 +3,11 @@
 
 use std::fmt;
 
-macro_rules! faults {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// One kind of fault.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Fault { $($(#[$doc])* $name,)* }
+use crate::kinds::kinds;
 
-        impl Fault {
-            /// Every kind.
-            pub const ALL: &'static [Fault] = &[$(Fault::$name,)*];
-        }
-    };
-}
-
-faults! {
+kinds! {
+    /// One kind of fault.
+    Fault:
     /// A frame arrives later than usual by seconds.
     FrameDelayed,
     /// A frame and all after it in that direction vanish, until somebody notices the silence.

@@ -2,6 +2,8 @@
 //! a reference model that judges it, and helpers for tests of the real process. A module uses only modules
 //! above it.
 
+mod kinds;
+
 pub mod chunk;
 pub mod dice;
 pub mod disk;

@@ -13,15 +13,24 @@ use crate::world::shape::Shape;
 /// Worlds within which a bug must be caught.
 pub const SEEDS_MAX: u64 = 1_000;
 
+/// A world that contradicts an invariant.
+#[derive(Debug, Clone)]
+pub struct Caught {
+    /// Its seed.
+    pub seed: u64,
+    /// The smallest part of it that contradicts it.
+    pub shape: Shape,
+    /// What the oracle says of it.
+    pub violation: Violation,
+}
+
 /// What came of one bug.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The bug.
     pub bug: Bug,
-    /// The first seed that contradicts its invariant, and what the oracle says of it.
-    pub caught: Option<(u64, Violation)>,
-    /// The smallest part of that seed's world that contradicts it.
-    pub shortest: Option<Shape>,
+    /// The first world that contradicts its invariant.
+    pub caught: Option<Caught>,
     /// Worlds in which something else was wrong first.
     pub otherwise: u64,
 }
@@ -30,7 +39,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (invariant, words) = (self.bug.invariant(), self.bug.words());
         match &self.caught {
-            Some((seed, _)) => write!(f, "| {invariant} | {words} | `{:?}` | {seed} |", self.bug),
+            Some(Caught { seed, .. }) => write!(f, "| {invariant} | {words} | `{:?}` | {seed} |", self.bug),
             None => write!(f, "| {invariant} | {words} | `{:?}` | not caught |", self.bug),
         }
     }
@@ -63,12 +72,12 @@ pub fn try_all(is_wanted: impl Fn(Bug) -> bool) -> Vec<Outcome> {
 /// Lives worlds with a bug planted until one contradicts its invariant.
 pub fn try_one(bug: Bug) -> Outcome {
     plant(Some(bug));
-    let mut outcome = Outcome { bug, caught: None, shortest: None, otherwise: 0 };
+    let mut outcome = Outcome { bug, caught: None, otherwise: 0 };
     for seed in 0..SEEDS_MAX {
         match sim::violation(seed) {
             Some(violation) if names(&violation, bug.invariant()) => {
-                outcome.shortest = Some(sim::shortest(seed, None, &violation));
-                outcome.caught = Some((seed, violation));
+                let shape = sim::shortest(seed, None, &violation);
+                outcome.caught = Some(Caught { seed, shape, violation });
                 break;
             }
             Some(_) => outcome.otherwise += 1,

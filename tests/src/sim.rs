@@ -99,7 +99,7 @@ fn run_shaped(seed: u64, strike: Option<StrikeAt>) -> Result<Box<World>, Failure
             "failed once and not again: something in the world is not drawn from its seed. It was: {violation}"
         ),
         story: Vec::new(),
-        shape: Shape::default(),
+        shape,
     }))
 }
 
@@ -221,7 +221,7 @@ pub fn sweep(seed: u64, stride: u64) -> Result<Sweep, Box<Failure>> {
     let steps = run(seed)?.steps;
     let places: Vec<StrikeAt> = (1..=steps)
         .step_by(stride as usize)
-        .flat_map(|step| Strike::ALL.map(|strike| StrikeAt { strike, step }))
+        .flat_map(|step| Strike::ALL.iter().map(move |strike| StrikeAt { strike: *strike, step }))
         .collect();
     let (next, struck) = (AtomicUsize::new(0), AtomicU64::new(0));
     let failure: Mutex<Option<Box<Failure>>> = Mutex::new(None);

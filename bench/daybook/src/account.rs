@@ -64,16 +64,15 @@ impl Account {
         if !answer.starts_with("HTTP/1.1 401") {
             return read_ticket(&answer);
         }
-        self.renew(address, &access).await?;
-        let access = self.tokens.lock().await.access.clone();
+        let access = self.renew(address, &access).await?;
         read_ticket(&ask_ticket(address, &access).await?)
     }
 
-    /// Draws the next access token, unless a clone has done so already.
-    async fn renew(&self, address: &str, used_up: &str) -> Result<()> {
+    /// Draws the next access token, unless a clone has done so already, and returns it.
+    async fn renew(&self, address: &str, used_up: &str) -> Result<String> {
         let mut tokens = self.tokens.lock().await;
         if tokens.access != used_up {
-            return Ok(());
+            return Ok(tokens.access.clone());
         }
         let question = self.agent.post(format!("http://{address}/api/refresh"));
         let question = question.header("cookie", &tokens.refresh);
@@ -83,7 +82,7 @@ impl Account {
             anyhow::Ok(Tokens { access: access_token(&answer.body_mut().read_json()?)?, refresh })
         });
         *tokens = drawn.await??;
-        Ok(())
+        Ok(tokens.access.clone())
     }
 }
 

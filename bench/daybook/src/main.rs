@@ -19,7 +19,7 @@ use clap::Parser;
 use crate::figures::Figures;
 
 /// Every workload, in the order of the table.
-const WORKLOADS: [&str; 12] = [
+const WORKLOADS: [&str; 13] = [
     "reconnect_2000",
     "reconnect_2000_idle",
     "reconnect_500",
@@ -31,6 +31,7 @@ const WORKLOADS: [&str; 12] = [
     "return_100",
     "fanout_1000",
     "rest_200k",
+    "preparser_64k",
     "pwa",
 ];
 
@@ -122,6 +123,7 @@ async fn measure(root: &Path, binary: &Path, name: &str, figures: &mut Figures) 
         "return_100" => workload::writing::return_100(binary, figures).await,
         "fanout_1000" => workload::fanout::run(binary, figures).await,
         "rest_200k" => workload::rest::run(binary, figures).await,
+        "preparser_64k" => workload::preparser::run(figures),
         "pwa" => workload::pwa::run(root, binary, figures).await,
         load => load::run(binary, load, figures).await,
     }

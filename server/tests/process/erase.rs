@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use server::store::files::FileId;
 
 use crate::caller::{access, log_in, send};
-use crate::support::{World, must, path, run};
-use crate::tap::files_with;
+use crate::support::{World, files_with, must, path, run};
 
 const CANARY: &str = "canary7319";
 

@@ -234,3 +234,18 @@ impl Phone {
 pub fn path(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
+
+/// Which files under a folder have such contents, by their path in it.
+pub fn files_with(folder: &Path, is_it: &dyn Fn(&[u8]) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("readable").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() {
+            found.extend(files_with(&entry.path(), is_it).iter().map(|inner| format!("{name}/{inner}")));
+        } else if is_it(&std::fs::read(entry.path()).expect("readable")) {
+            found.push(name);
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,12 +1,10 @@
 //! I4 at the real process: with every log line switched on, the words of a customer are in no line of the log, in
 //! no metric, in no answer to anybody without a grant, and in no file but the store's own.
 
-use std::path::Path;
-
-use shared::protocol::{ServerFrame, encode};
+use shared::protocol::{Goodbye, ServerFrame, encode};
 
 use crate::caller::{Socket, access, log_in, post, send};
-use crate::support::{Phone, World};
+use crate::support::{Phone, World, files_with};
 
 /// In every text of the customer, and in what people type into the wrong field.
 const CANARY: &str = "canary2841";
@@ -15,22 +13,7 @@ fn holds_canary(bytes: &[u8]) -> bool {
     bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes())
 }
 
-/// Which files under a folder hold the canary, by their path in it.
-pub fn files_with(folder: &Path, is_it: &dyn Fn(&[u8]) -> bool) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("readable").flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_dir() {
-            found.extend(files_with(&entry.path(), is_it).iter().map(|inner| format!("{name}/{inner}")));
-        } else if is_it(&std::fs::read(entry.path()).expect("readable")) {
-            found.push(name);
-        }
-    }
-    found.sort();
-    found
-}
-
-/// The rep's work, from first word to the assistant's transfer, all of it full of canaries.
+/// The rep's work, from first word to the assistant's acceptance, all of it full of canaries.
 fn work(world: &World, rep: &Phone, assistant: &Phone) {
     let name = format!("明达机械{CANARY}");
     rep.must(&["customer", "add", "--name", &name, "--address", CANARY, "--phone", "13800001111"]);
@@ -56,20 +39,26 @@ fn work(world: &World, rep: &Phone, assistant: &Phone) {
 /// What goes wrong around it: a name and a password in the wrong fields, frames that are none, paths that are none.
 fn mistakes(world: &World) {
     let url = world.url();
-    let typed = serde_json::json!({ "name": CANARY, "password": CANARY, "label": CANARY });
-    let mut answers = vec![
-        post(&format!("{url}/api/login"), &[], &typed),
-        post(&format!("{url}/api/login"), &[], &serde_json::json!({ "name": [CANARY] })),
-        send("GET", &format!("{url}/nowhere"), &[("cookie", &format!("daybook_refresh={CANARY}"))], b""),
-        send("POST", &format!("{url}/api/ticket"), &[("authorization", &format!("Bearer {CANARY}"))], b""),
-    ];
     let token = access(&log_in(url, "王"));
     let bearer = format!("Bearer {token}");
-    answers.push(send("POST", &format!("{url}/sync"), &[("authorization", &bearer)], CANARY.as_bytes()));
-    assert!(answers.iter().all(|answer| answer.status >= 400 || answer.status == 200));
+    let typed = serde_json::json!({ "name": CANARY, "password": CANARY, "label": CANARY });
+    let mistyped = serde_json::json!({ "name": [CANARY] });
+    let (login, ticket) = (format!("{url}/api/login"), format!("{url}/api/ticket"));
+    let forged = format!("Bearer {CANARY}");
+    let answers = [
+        (post(&login, &[], &typed), 401),
+        (post(&login, &[], &mistyped), 400),
+        (send("POST", &ticket, &[("authorization", &forged)], b""), 401),
+        (send("POST", &format!("{url}/sync"), &[("authorization", &bearer)], CANARY.as_bytes()), 400),
+        (send("GET", &format!("{url}/api/{CANARY}"), &[], b""), 404),
+    ];
+    for (number, (answer, status)) in answers.iter().enumerate() {
+        assert_eq!(answer.status, *status, "mistake {number}");
+        assert!(!holds_canary(&answer.body), "mistake {number}");
+    }
     let mut socket = Socket::logged_in(url, &token);
     socket.send(CANARY.as_bytes().to_vec());
-    while socket.next().is_some() {}
+    assert_eq!(socket.goodbye(), Some(Goodbye::Malformed));
 }
 
 // SEC-18

@@ -9,7 +9,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use daybook_tests::sim;
-use daybook_tests::world::shape::Shape;
+use daybook_tests::world::shape::{Cause, Shape};
+use daybook_tests::world::strike::{Strike, StrikeAt};
 
 /// Seeds between two lines of progress.
 const PORTION: u64 = 500;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             eprintln!(
                 "usage: sim [SEED [--acts N] [--without CAUSE,CAUSE] [--strike COMMAND@STEP] | --sweep SEED | --from SEED [--count N] | --survey FROM COUNT | --tape FROM COUNT | --planted [BUG…]]"
             );
+            eprintln!("causes: {:?}; commands: {:?}", Cause::ALL, Strike::ALL);
             ExitCode::FAILURE
         }
     }
@@ -68,12 +70,9 @@ fn parse_shape(arguments: &[&str]) -> Option<Shape> {
         match pair {
             ["--acts", acts] => shape.acts_max = Some(acts.parse().ok()?),
             ["--without", causes] => {
-                let causes = causes.split(',').map(str::parse).collect::<Result<_, _>>();
-                shape.without = causes.inspect_err(|error| eprintln!("{error}")).ok()?;
+                shape.without = causes.split(',').map(Cause::named).collect::<Option<_>>()?;
             }
-            ["--strike", strike] => {
-                shape.strike = Some(strike.parse().inspect_err(|error| eprintln!("{error}")).ok()?);
-            }
+            ["--strike", strike] => shape.strike = Some(StrikeAt::read(strike)?),
             _ => return None,
         }
     }
@@ -163,6 +162,7 @@ fn many(from: u64, count: Option<u64>) -> ExitCode {
 
 #[cfg(feature = "planted")]
 fn planted(names: &[String]) -> ExitCode {
+    use daybook_tests::planted::Caught;
     let start = std::time::Instant::now();
     // Planted bugs make machines panic; the oracle counts that, and nobody needs to read it.
     std::panic::set_hook(Box::new(|_| {}));
@@ -171,8 +171,7 @@ fn planted(names: &[String]) -> ExitCode {
     println!("\n| invariant | planted bug | name | caught by seed |\n|---|---|---|---|");
     outcomes.iter().for_each(|outcome| println!("{outcome}"));
     for outcome in &outcomes {
-        if let Some((seed, violation)) = &outcome.caught {
-            let shape = outcome.shortest.as_ref().expect("it was caught");
+        if let Some(Caught { seed, shape, violation }) = &outcome.caught {
             println!(
                 "{:?}, seed {seed}{shape}, {} worlds otherwise: {violation}",
                 outcome.bug, outcome.otherwise

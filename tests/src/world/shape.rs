@@ -3,24 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 
+use crate::kinds::kinds;
 use crate::world::strike::StrikeAt;
 
-macro_rules! causes {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// A source of trouble that a world can do without.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Cause { $($(#[$doc])* $name,)* }
-
-        impl Cause {
-            /// Every source.
-            pub const ALL: &'static [Cause] = &[$(Cause::$name,)*];
-        }
-    };
-}
-
-causes! {
+kinds! {
+    /// A source of trouble that a world can do without.
+    Cause:
     /// Frames that are late, doubled or lost, and dials that fail.
     Weather,
     /// Phones without a signal.
@@ -65,16 +54,6 @@ causes! {
     Revoke,
     /// People who are disabled.
     Disable,
-}
-
-impl FromStr for Cause {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Cause, String> {
-        let known = Cause::ALL.iter().copied();
-        let mut known = known.filter(|cause| format!("{cause:?}") == name);
-        known.next().ok_or_else(|| format!("no cause {name}; there are: {:?}", Cause::ALL))
-    }
 }
 
 /// How much of a world is lived.

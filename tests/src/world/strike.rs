@@ -3,17 +3,17 @@
 //! [`World::strike`].
 
 use std::fmt;
-use std::str::FromStr;
 
 use shared::ledger::people::Role;
 
 use crate::fault::Fault;
+use crate::kinds::kinds;
 use crate::model::Violation;
 use crate::world::World;
 
-/// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Strike {
+kinds! {
+    /// What is done.
+    Strike:
     /// The assistant accepts a customer.
     Accept,
     /// The assistant moves a customer to another rep.
@@ -22,11 +22,6 @@ pub enum Strike {
     Disable,
     /// A rep's device is revoked.
     Revoke,
-}
-
-impl Strike {
-    /// Everything that is done.
-    pub const ALL: [Strike; 4] = [Strike::Accept, Strike::Transfer, Strike::Disable, Strike::Revoke];
 }
 
 /// A strike and its step, counted from 1.
@@ -45,15 +40,11 @@ impl fmt::Display for StrikeAt {
     }
 }
 
-impl FromStr for StrikeAt {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<StrikeAt, String> {
-        let parts = text.split_once('@').and_then(|(name, step)| {
-            let strike = Strike::ALL.into_iter().find(|strike| format!("{strike:?}") == name)?;
-            Some(StrikeAt { strike, step: step.parse().ok()? })
-        });
-        parts.ok_or_else(|| format!("{text} is no strike; such are: {:?}@STEP", Strike::ALL))
+impl StrikeAt {
+    /// Reads what is displayed.
+    pub fn read(text: &str) -> Option<StrikeAt> {
+        let (name, step) = text.split_once('@')?;
+        Some(StrikeAt { strike: Strike::named(name)?, step: step.parse().ok()? })
     }
 }
 

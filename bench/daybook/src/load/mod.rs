@@ -2,7 +2,6 @@
 //! bounded in count and time, and ends with figures like those of a bench.
 
 mod hostile;
-mod preparser;
 mod slow;
 mod soak;
 mod storm;
@@ -23,7 +22,7 @@ use crate::phone::{Phone, Socket};
 use crate::server::Server;
 
 /// Every load, in the order of the table.
-pub const LOADS: [&str; 5] = ["storm_2000", "slow_readers_100", "hostile_10", "preparser_64k", "soak"];
+pub const LOADS: [&str; 4] = ["storm_2000", "slow_readers_100", "hostile_10", "soak"];
 
 /// Runs the load of that name.
 ///
@@ -34,7 +33,6 @@ pub async fn run(binary: &Path, name: &str, figures: &mut Figures) -> Result<()>
         "storm_2000" => storm::run(binary, figures).await,
         "slow_readers_100" => slow::run(binary, figures).await,
         "hostile_10" => hostile::run(binary, figures).await,
-        "preparser_64k" => preparser::run(figures),
         "soak" => soak::run(binary, figures).await,
         _ => unreachable!("names were checked"),
     }

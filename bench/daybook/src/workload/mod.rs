@@ -2,6 +2,7 @@
 
 pub mod fanout;
 pub mod first_sync;
+pub mod preparser;
 pub mod pwa;
 pub mod reconnect;
 pub mod rest;

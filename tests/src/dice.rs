@@ -14,6 +14,11 @@ impl Dice {
         Self(seed ^ 0x6461_7962_6f6f_6b21)
     }
 
+    /// Dice for a question beside the story: what is drawn from them moves no draw of these.
+    pub fn aside(&self) -> Self {
+        Self::new(self.clone().word())
+    }
+
     /// Draws 64 bits.
     pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

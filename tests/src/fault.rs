@@ -18,6 +18,8 @@ kinds! {
     FrameReordered,
     /// A connection ends between two frames, some of which still arrive.
     ConnectionCut,
+    /// A connection ends in the middle of a frame, of which the first bytes arrive as if they were all.
+    FrameTorn,
     /// A connection ends for one side only.
     ConnectionHalfOpen,
     /// A dial fails.
@@ -60,6 +62,8 @@ kinds! {
     SlowReader,
     /// An admission worker dies over a job.
     AdmissionWorkerDied,
+    /// No admission worker can be started, or the machine gives it no time to work.
+    AdmissionWorkerAbsent,
     /// The server dies between two of its outputs, before a commit.
     ServerCrashedBeforeCommit,
     /// The server dies after a commit, before its answer left.

@@ -70,6 +70,20 @@ fn seed_738_the_history_of_a_card_is_the_same_in_whatever_order_its_changes_came
     sim::run(738).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// A phone whose disk was full had let go of an acknowledged visit at a customer that was transferred away, and its
+/// disk had not, when the server was restored: a running phone offers what it holds.
+#[test]
+fn seed_2273_what_was_let_go_before_a_restore_is_nobodys_to_offer() {
+    sim::run(2_273).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A phone and its copy, logged in as a device of its own, offered the same late edits in one moment, and the second
+/// was told that they are held (a fault of the oracle, which took the copy for their device).
+#[test]
+fn seed_2947_what_is_held_already_is_held_from_the_first_device() {
+    sim::run(2_947).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 /// A phone that was locked out while its disk was full still held in memory what it could not store, and the world
 /// was called at rest before it had.
 #[test]

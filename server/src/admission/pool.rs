@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use shared::limits::ADMISSION_MS_MAX;
 
+use super::halving::{self, Loss};
 use super::worker::{Answer, READY, WORKER_COMMAND, read_frame, write_frame};
-use super::{Job, Judged, Verdict, halving};
+use super::{Job, Judged, Verdict};
 
 /// Jobs that one worker is given at once: 3 ms of work, against which the turn between two batches (about
 /// 20 µs) is nothing, and few enough to judge one by one when the worker is lost over them.
@@ -21,6 +22,10 @@ const BATCH_JOBS_MAX: usize = 16;
 
 /// Bytes given to a worker at once.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A worker that is late and had less than this share of its time limit on a processor was not at work: an honest
+/// job needs far less than that, and one that spins takes what it gets.
+const IDLE_SHARE: u32 = 6;
 
 /// Bytes that a starting process may write before [`READY`].
 const NOISE_BYTES_MAX: usize = 4096;
@@ -181,9 +186,6 @@ struct Keeper {
     worker: Option<Worker>,
 }
 
-/// A worker died, hung, or could not be started.
-struct Lost;
-
 impl Keeper {
     fn run(mut self) {
         while let Some(jobs) = self.next_batch() {
@@ -229,17 +231,18 @@ impl Keeper {
         usize::from(job.doc.0[15]) % self.shared.options.workers.max(1) == self.number
     }
 
-    fn worker(&mut self) -> Result<&mut Worker, Lost> {
-        if self.worker.is_none() {
-            self.worker = Some(self.start()?);
-        }
-        self.worker.as_mut().ok_or(Lost)
+    fn worker(&mut self) -> io::Result<&mut Worker> {
+        let worker = match self.worker.take() {
+            Some(worker) => worker,
+            None => self.start()?,
+        };
+        Ok(self.worker.insert(worker))
     }
 
-    fn start(&self) -> Result<Worker, Lost> {
+    fn start(&self) -> io::Result<Worker> {
         let options = &self.shared.options;
-        let (stream, theirs) = UnixStream::pair().map_err(|_| Lost)?;
-        let input = OwnedFd::from(theirs.try_clone().map_err(|_| Lost)?);
+        let (stream, theirs) = UnixStream::pair()?;
+        let input = OwnedFd::from(theirs.try_clone()?);
         let child = Command::new(&options.program)
             .args(&options.arguments)
             .env_clear()
@@ -249,44 +252,64 @@ impl Keeper {
             .stdout(Stdio::from(OwnedFd::from(theirs)))
             // A panic's message may hold what somebody wrote.
             .stderr(Stdio::null())
-            .spawn()
-            .map_err(|_| Lost)?;
+            .spawn()?;
         self.shared.starts.fetch_add(1, Ordering::Relaxed);
         let worker = Worker { child, stream };
         let deadline = Instant::now() + options.time_limit;
         let is_ready = skip_noise(&mut Until { stream: &worker.stream, deadline });
-        if is_ready { Ok(worker) } else { Err(Lost) }
+        if is_ready { Ok(worker) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 }
 
 impl halving::Worker for Keeper {
-    fn try_jobs(&mut self, jobs: &[Job]) -> Option<Vec<(u64, Verdict)>> {
+    fn try_jobs(&mut self, jobs: &[Job]) -> Result<Vec<(u64, Verdict)>, Loss> {
         let limit = self.shared.options.time_limit;
-        let Ok(worker) = self.worker() else {
-            tracing::error!("an admission worker could not be started");
-            return None;
+        let worker = self.worker().map_err(|error| {
+            tracing::error!(%error, "an admission worker could not be started");
+            Loss::NotAtWork
+        })?;
+        let before = worker.processor_time();
+        let error = match worker.ask(jobs, limit) {
+            Ok(verdicts) => return Ok(verdicts),
+            Err(error) => error,
         };
-        let verdicts = worker.ask(jobs, limit);
-        if verdicts.is_none() {
-            self.shared.deaths.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!("an admission worker was lost and is replaced");
-            self.worker = None;
-        }
-        verdicts
+        let is_late = matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
+        let worked = worker.processor_time().zip(before).map(|(after, before)| after.saturating_sub(before));
+        tracing::warn!(%error, ?worked, "an admission worker was lost and is replaced");
+        self.shared.deaths.fetch_add(1, Ordering::Relaxed);
+        self.worker = None;
+        // Where the system does not say, a late worker has worked.
+        let was_idle = is_late && worked.is_some_and(|worked| worked < limit / IDLE_SHARE);
+        Err(if was_idle { Loss::NotAtWork } else { Loss::AtWork })
     }
 }
 
 impl Worker {
-    /// Sends jobs and waits for the answers; none when they do not come in time or are no answers.
-    fn ask(&mut self, jobs: &[Job], limit: Duration) -> Option<Vec<(u64, Verdict)>> {
-        self.stream.set_write_timeout(Some(limit)).ok()?;
-        write_frame(&mut self.stream, &jobs).ok()?;
+    /// Sends jobs and waits for the answers.
+    ///
+    /// # Errors
+    /// When they do not come in time, or are no answers.
+    fn ask(&mut self, jobs: &[Job], limit: Duration) -> io::Result<Vec<(u64, Verdict)>> {
+        self.stream.set_write_timeout(Some(limit))?;
+        write_frame(&mut self.stream, &jobs)?;
         let mut answer = BufReader::new(Until { stream: &self.stream, deadline: Instant::now() + limit });
-        let frame = read_frame(&mut answer).ok()??;
-        let answers: Vec<Answer> = minicbor::decode(&frame).ok()?;
+        let frame = read_frame(&mut answer)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let answers: Vec<Answer> = minicbor::decode(&frame).map_err(io::Error::other)?;
         let verdicts: Vec<(u64, Verdict)> = answers.into_iter().map(Answer::into_parts).collect();
         let is_whole = verdicts.iter().map(|(id, _)| *id).eq(jobs.iter().map(|job| job.id));
-        is_whole.then_some(verdicts)
+        if is_whole { Ok(verdicts) } else { Err(io::ErrorKind::InvalidData.into()) }
+    }
+
+    /// Processor time that the process has had; none where the system does not say.
+    fn processor_time(&self) -> Option<Duration> {
+        /// Of the times in `/proc`, on every Linux (`USER_HZ`).
+        const MS_PER_TICK: u64 = 10;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // What stands before is the program's name, in which anything may stand; user and system time are the
+        // 14th and 15th of all fields.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut times = fields.split_whitespace().skip(11).map(|ticks| ticks.parse::<u64>().ok());
+        Some(Duration::from_millis((times.next()?? + times.next()??) * MS_PER_TICK))
     }
 }
 

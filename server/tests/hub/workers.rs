@@ -14,8 +14,8 @@ use crate::world::{START, recorded};
 
 const AS_WORKER: &str = "DAYBOOK_TEST_WORKER";
 
-/// Not a test of anything: with the variable set it is a worker process whose judge dies on a text 死 and
-/// hangs on a text 挂.
+/// Not a test of anything: with the variable set it is a worker process whose judge dies on a text 死, works on a
+/// text 忙 for ever, and on a text 等 waits for ever.
 #[test]
 fn worker_process() {
     if std::env::var_os(AS_WORKER).is_none() {
@@ -27,10 +27,11 @@ fn worker_process() {
             if holds("死") {
                 std::process::abort();
             }
-            if holds("挂") {
-                loop {
-                    std::thread::park();
-                }
+            while holds("忙") {
+                std::hint::black_box(change);
+            }
+            while holds("等") {
+                std::thread::park();
             }
         }
         judge(job)
@@ -133,10 +134,41 @@ fn the_changes_before_a_deadly_one_pass() {
 #[test]
 fn a_hanging_job_is_ended() {
     let (pool, receiver) = pool(1);
-    pool.submit(vec![job(1, &["挂"]), job(2, &["好"])]);
+    pool.submit(vec![job(1, &["忙"]), job(2, &["好"])]);
     let verdicts = all(&receiver, 2);
     assert_eq!(verdicts[&1].as_ref().expect_err("refused").rule, Rule::Unloadable);
     assert!(verdicts[&2].is_ok());
+}
+
+/// ADM-46: a worker to which the machine gives no time is no word against a job.
+#[test]
+fn a_job_that_no_worker_came_to_is_offered_again() {
+    let (pool, receiver) = pool(1);
+    pool.submit(vec![job(1, &["等"])]);
+    let refusal = all(&receiver, 1).remove(&1).expect("its verdict").expect_err("nobody judged it");
+    assert!(refusal.rule.is_passing(), "{refusal:?}");
+    pool.submit(vec![job(2, &["好"])]);
+    assert!(all(&receiver, 1)[&2].is_ok(), "the pool lives");
+}
+
+/// ADM-46: a worker that cannot be started is no word against a job.
+#[test]
+fn what_no_worker_could_be_started_for_is_offered_again() {
+    let (sender, receiver) = mpsc::channel();
+    let options = PoolOptions {
+        program: "/nowhere/daybook".into(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        workers: 2,
+        time_limit: Duration::from_secs(20),
+    };
+    let pool = WorkerPool::new(options).expect("starts");
+    pool.on_judged(move |judged| sender.send(judged).expect("the test waits"));
+    pool.submit((1..40).map(|id| job(id, &["好"])).collect());
+    let verdicts = all(&receiver, 39);
+    assert!(
+        verdicts.values().all(|verdict| verdict.as_ref().is_err_and(|refusal| refusal.rule.is_passing()))
+    );
 }
 
 /// ADM-44: the real worker works within its own limits of memory and files.

@@ -1,6 +1,6 @@
 //! The simulated network between phones and the server. Within one connection frames keep their order, as
-//! TCP promises; they may be late, doubled (a repeated request), or end at any frame for one side or
-//! both. Frames of an old connection may arrive after those of a newer one. Knows nothing of frames' contents.
+//! TCP promises; they may be late, doubled (a repeated request), or end at any frame or within one, for one side
+//! or both. Frames of an old connection may arrive after those of a newer one. Knows nothing of frames' contents.
 
 use std::collections::VecDeque;
 
@@ -65,6 +65,15 @@ pub enum Arrival {
     Frame(Vec<u8>),
     /// The other side is gone.
     Closed,
+}
+
+/// Of a frame in which a connection is cut, usually nothing arrives, now and then its first bytes: a socket hands
+/// over whole frames only, but what stands between may take an end for the end of the frame.
+fn torn((at, arrival): &(i64, Arrival), dice: &Dice) -> Option<(i64, Arrival)> {
+    let Arrival::Frame(frame) = arrival else { return None };
+    let mut dice = dice.aside();
+    let length = dice.index(frame.len())?;
+    dice.permille(250).then(|| (*at, Arrival::Frame(frame[..length].to_vec())))
 }
 
 /// One direction of one connection.
@@ -173,8 +182,13 @@ impl Connection {
             if pipe.ended && kept == pipe.underway.len() {
                 continue;
             }
+            let torn = pipe.underway.get(kept).and_then(|next| torn(next, dice));
             pipe.underway.truncate(kept);
             pipe.ended = false;
+            if let Some(torn) = torn {
+                faults.count(Fault::FrameTorn);
+                pipe.underway.push_back(torn);
+            }
             if unaware == number {
                 faults.count(Fault::ConnectionHalfOpen);
                 pipe.dead = true;

@@ -1,8 +1,10 @@
 //! A phone of the simulated world: the client machine on a disk, a clock and a connection that may all
 //! fail. This is a driver like the browser's worker; it decides nothing that a driver would not.
 
+use std::collections::BTreeSet;
+
 use shared::client::{Disconnect, Output, Profile};
-use shared::id::{DeviceId, PersonId};
+use shared::id::{DeviceId, DocId, PersonId};
 use shared::limits::{BATCH_ITEMS_MAX, PUSHES_IN_FLIGHT_MAX};
 use shared::protocol::{ClientFrame, Push, PushItem, ServerFrame, decode_client_frame, decode_server_frame};
 use shared::view::{Answer, Link, Query, StatusView};
@@ -417,6 +419,20 @@ impl World {
             // A new installation offers again only what it made itself.
             let is_kept = edit.device == *device && disk.holds(edit.token.as_bytes());
             edit.expected = is_kept || stored.holds(&edit.token);
+        }
+    }
+
+    /// What a running phone let go of, acknowledged and released, it does not offer to a restored server either,
+    /// though its full disk has not let go of it yet.
+    pub fn forgive_what_was_let_go(&mut self, index: usize) {
+        let Some(client) = &self.phones[index].client else { return };
+        let held: BTreeSet<DocId> = client.document_heads().into_iter().map(|(doc, _)| doc).collect();
+        let Some(Answer::Refused(refused)) = self.query(index, &Query::Refused) else { return };
+        let words = serde_json::to_string(&refused).expect("a view is plain data");
+        let stored = self.stored_tokens();
+        for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected) {
+            let is_held = held.contains(&edit.doc) || words.contains(&edit.token);
+            edit.expected = is_held || stored.holds(&edit.token);
         }
     }
 

@@ -766,12 +766,12 @@ impl World {
         let Ok(header) = shared::wire::parse(change) else { return Ok(()) };
         let lookup = self.server.store().lookup();
         let merged = lookup.change(*doc, &header.hash).expect(BROKEN).is_some();
-        let held = lookup.held_change(*doc, &header.hash).expect(BROKEN).is_some();
+        let held = lookup.held_change(*doc, &header.hash).expect(BROKEN);
         match result {
-            ItemResult::Accepted(_) | ItemResult::Known(..) if !merged && !held => {
+            ItemResult::Accepted(_) | ItemResult::Known(..) if !merged && held.is_none() => {
                 Err(format!("{:?} of {doc:?} was acknowledged before it was on disk (I2)", header.hash))
             }
-            ItemResult::Held(_) if !held && !merged => {
+            ItemResult::Held(_) if held.is_none() && !merged => {
                 Err(format!("{:?} of {doc:?} was said to be held before it was on disk (I2)", header.hash))
             }
             // Somebody else who may read the change may repeat it and is told that it is there.
@@ -781,8 +781,10 @@ impl World {
             }
             ItemResult::Accepted(_) | ItemResult::Held(_) => {
                 self.acknowledge(header.hash, *doc, identity.device);
+                // From another phone of the same person it may come again, and is held as it was.
+                let first = held.filter(|held| held.person == identity.person).map(|held| held.device);
                 self.model
-                    .attribute(header.actor, identity.device)
+                    .attribute(header.actor, first.unwrap_or(identity.device))
                     .map_err(|violation| format!("{violation} (I7)"))
             }
             ItemResult::Refused(_) | ItemResult::Skipped => Ok(()),

@@ -2,7 +2,8 @@
 //! decided by the server's own code; now and then they are of newer software than the rest of the world.
 
 use minicbor::bytes::ByteVec;
-use server::admission::{Admitted, Job, Judged, Verdict, halving, judge};
+use server::admission::halving::{self, Loss};
+use server::admission::{Admitted, Job, Judged, Verdict, judge};
 use shared::cbor::Encode;
 use shared::document::Document;
 use shared::id::ChangeHash;
@@ -16,26 +17,33 @@ use crate::world::World;
 use crate::world::disk::contains;
 use crate::world::skew::NEWER_KEY;
 
-/// A worker that dies by chance.
+/// A worker that dies by chance, or does not come to work.
 struct Mortal<'a> {
     dice: &'a mut Dice,
     dies_permille: u64,
     deaths: u64,
+    absences: u64,
 }
 
 impl halving::Worker for Mortal<'_> {
-    fn try_jobs(&mut self, jobs: &[Job]) -> Option<Vec<(u64, Verdict)>> {
+    fn try_jobs(&mut self, jobs: &[Job]) -> Result<Vec<(u64, Verdict)>, Loss> {
+        // Often more than once in a row, for the second try finds the machine as the first did.
+        let permille = if self.absences > 0 { 500 } else { self.dies_permille };
+        if self.dice.aside().permille(permille) {
+            self.absences += 1;
+            return Err(Loss::NotAtWork);
+        }
         let mut verdicts = Vec::with_capacity(jobs.len());
         for job in jobs {
             if self.dice.permille(self.dies_permille) {
                 self.deaths += 1;
-                return None;
+                return Err(Loss::AtWork);
             }
             let is_newer = job.changes.iter().any(|change| contains(change, NEWER_KEY.as_bytes()));
             let verdict = if is_newer { newer_verdict(job) } else { None };
             verdicts.push((job.id, verdict.unwrap_or_else(|| judge(job))));
         }
-        Some(verdicts)
+        Ok(verdicts)
     }
 }
 
@@ -43,9 +51,13 @@ impl World {
     /// Has jobs judged by workers that may die.
     pub fn judge(&mut self, jobs: &[Job]) -> Judged {
         let dies_permille = if self.healed { 0 } else { self.climate.worker_dies_permille };
-        let mut worker = Mortal { dice: &mut self.dice, dies_permille, deaths: 0 };
+        let mut worker = Mortal { dice: &mut self.dice, dies_permille, deaths: 0, absences: 0 };
         let judged = halving::judge_all(&mut worker, jobs);
-        let deaths = worker.deaths;
+        let (deaths, absences) = (worker.deaths, worker.absences);
+        (0..absences).for_each(|_| self.faults.count(Fault::AdmissionWorkerAbsent));
+        if absences > 0 {
+            self.note(|| format!("{absences} times no admission worker comes to work"));
+        }
         (0..deaths).for_each(|_| self.faults.count(Fault::AdmissionWorkerDied));
         if deaths > 0 {
             self.note(|| format!("{deaths} admission workers die"));

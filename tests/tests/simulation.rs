@@ -71,10 +71,29 @@ fn seed_738_the_history_of_a_card_is_the_same_in_whatever_order_its_changes_came
 }
 
 /// A phone whose disk was full had let go of an acknowledged visit at a customer that was transferred away, and its
-/// disk had not, when the server was restored: a running phone offers what it holds.
+/// disk had not, when the server was restored: a phone offers what it holds (a fault of the oracle).
 #[test]
 fn seed_2273_what_was_let_go_before_a_restore_is_nobodys_to_offer() {
     sim::run(2_273).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// The answer to a release came from before the restore, after it (a fault of the oracle).
+#[test]
+fn seed_3337_what_an_answer_of_the_former_life_lets_go_is_nobodys_to_offer() {
+    sim::run(3_337).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A customer was just being taken away from a phone when the server was restored. The phone offered it again, and
+/// went on showing the registration and the transfer of the former life (CL-25).
+#[test]
+fn seed_4566_events_of_a_former_life_go_with_a_scope_that_was_being_taken_away() {
+    sim::run(4_566).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// The same, found by other troubles.
+#[test]
+fn seed_10119_events_of_a_former_life_go_with_a_scope_that_was_being_taken_away() {
+    sim::run(10_119).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// A phone and its copy, logged in as a device of its own, offered the same late edits in one moment, and the second

@@ -249,6 +249,9 @@ impl Client {
         order::sort(&mut stale);
         if self.meta.recovering {
             self.reoffer_lost(now);
+            for scope in self.ledger.outdate_leaving() {
+                self.touch(Key::Scope(scope));
+            }
         }
         for scope in stale {
             if !self.outbox.is_scope_pending(scope) {

@@ -79,6 +79,20 @@ impl Ledger {
         self.entry(scope).row.leaving = true;
     }
 
+    /// What the scopes that are being taken away hold of events is another life's: the first event of this one
+    /// replaces it. Returns these scopes, sorted.
+    pub(super) fn outdate_leaving(&mut self) -> Vec<Scope> {
+        let leaving = self.scopes.iter_mut().filter(|(_, state)| state.row.leaving);
+        let mut outdated: Vec<Scope> = leaving
+            .map(|(scope, state)| {
+                state.row.events_stale = true;
+                *scope
+            })
+            .collect();
+        order::sort(&mut outdated);
+        outdated
+    }
+
     /// Drops a scope with all its events.
     pub(super) fn remove(&mut self, scope: Scope) {
         self.scopes.remove(&scope);

@@ -201,7 +201,7 @@ impl World {
         let disks = self.phones.len();
         for phone in 0..disks {
             self.forgive_what_the_disk_lost(phone);
-            self.forgive_what_was_let_go(phone);
+            self.phones[phone].unmet = Some(incarnation);
         }
         self.learn_commits()
     }

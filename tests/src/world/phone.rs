@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use shared::client::{Disconnect, Output, Profile};
-use shared::id::{DeviceId, DocId, PersonId};
+use shared::id::{DeviceId, DocId, IncarnationId, PersonId};
 use shared::limits::{BATCH_ITEMS_MAX, PUSHES_IN_FLIGHT_MAX};
 use shared::protocol::{ClientFrame, Push, PushItem, ServerFrame, decode_client_frame, decode_server_frame};
 use shared::view::{Answer, Link, Query, StatusView};
@@ -52,6 +52,8 @@ pub struct Phone {
     pub software: Software,
     /// The page that it took last.
     pub last_page: Option<Vec<u8>>,
+    /// The life of a restored server that it has not met yet.
+    pub unmet: Option<IncarnationId>,
 }
 
 impl Phone {
@@ -74,6 +76,7 @@ impl Phone {
             full_until_ms: 0,
             software: Software::Same,
             last_page: None,
+            unmet: None,
         }
     }
 }
@@ -337,6 +340,12 @@ impl World {
                 if matches!(decode_server_frame(&frame), Ok(ServerFrame::Page(_))) {
                     self.phones[index].last_page = Some(frame.clone());
                 }
+                if let Ok(ServerFrame::Welcome(welcome)) = decode_server_frame(&frame)
+                    && self.phones[index].unmet == Some(welcome.incarnation)
+                {
+                    self.phones[index].unmet = None;
+                    self.forgive_what_was_let_go(index);
+                }
                 self.with_client(index, |client, now| client.handle_frame(now, &frame))?;
             }
             None => {
@@ -422,9 +431,9 @@ impl World {
         }
     }
 
-    /// What a running phone let go of, acknowledged and released, it does not offer to a restored server either,
-    /// though its full disk has not let go of it yet.
-    pub fn forgive_what_was_let_go(&mut self, index: usize) {
+    /// The phone meets the restored server and offers what it holds now. What it let go of before, acknowledged and
+    /// released, is gone with the server's disk, though its own disk was full or the answer was still on its way.
+    fn forgive_what_was_let_go(&mut self, index: usize) {
         let Some(client) = &self.phones[index].client else { return };
         let held: BTreeSet<DocId> = client.document_heads().into_iter().map(|(doc, _)| doc).collect();
         let Some(Answer::Refused(refused)) = self.query(index, &Query::Refused) else { return };

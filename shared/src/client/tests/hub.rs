@@ -33,8 +33,10 @@ pub(super) struct Hub {
     pub(super) incarnation: IncarnationId,
     seq: u64,
     pub(super) docs: BTreeMap<DocId, HubDoc>,
-    events: Vec<LedgerEvent>,
+    pub(super) events: Vec<LedgerEvent>,
     grants: Vec<Grant>,
+    /// Who registered which customer.
+    registered: BTreeSet<(PersonId, Scope)>,
     requests: HashMap<RequestId, Result<Seq, Refusal>>,
     held: BTreeSet<[u8; 32]>,
     pub(super) actors: BTreeMap<ActorId, PersonId>,
@@ -72,6 +74,7 @@ impl Hub {
             docs: BTreeMap::new(),
             events: Vec::new(),
             grants: Vec::new(),
+            registered: BTreeSet::new(),
             requests: HashMap::new(),
             held: BTreeSet::new(),
             actors: BTreeMap::new(),
@@ -100,6 +103,7 @@ impl Hub {
 
     pub(super) fn grant(&mut self, person: PersonId, scope: Scope, access: Access) {
         self.seq += 1;
+        self.registered.remove(&(person, scope));
         self.grants.push(Grant { person, scope, access, from: self.seq, until: None });
     }
 
@@ -114,6 +118,7 @@ impl Hub {
     /// Writes the whole scope anew to everybody who holds it.
     pub(super) fn renew(&mut self, scope: Scope) {
         self.seq += 1;
+        self.registered.retain(|(_, registered)| *registered != scope);
         for grant in self.grants.iter_mut().filter(|grant| grant.scope == scope && grant.until.is_none()) {
             grant.from = self.seq;
         }
@@ -254,6 +259,7 @@ impl Hub {
             };
             self.event(scope, None, kind);
             self.grant(person, scope, Access::Write);
+            self.registered.insert((person, scope));
         }
         ItemResult::Accepted(seq)
     }
@@ -299,10 +305,12 @@ impl Hub {
             if from > target {
                 continue;
             }
-            let is_full = from > base;
+            let is_new = from > base;
+            // Who has just registered a customer holds what there is of it.
+            let is_full = is_new && (base == 0 || !self.registered.contains(&(person, scope)));
             let after = if is_full { 0 } else { base };
-            if is_full {
-                items.push(Item::Granted { scope, access, full: true });
+            if is_new {
+                items.push(Item::Granted { scope, access, full: is_full });
             }
             let in_range = |seq: u64| seq > after && seq <= target;
             let events: Vec<_> = self

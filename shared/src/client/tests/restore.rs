@@ -66,6 +66,31 @@ fn cl_25_what_two_restores_lost_is_offered_again_as_one() {
 }
 
 #[test]
+fn cl_25_events_of_a_former_life_go_with_a_scope_that_was_being_taken_away() {
+    let (mut hub, mut phone) = rep();
+    let nothing = hub.seq();
+    phone.edit(card(FACTORY, "东方机械厂"));
+    phone.sync(&mut hub);
+    hub.refuse.push((b"WAIT".to_vec(), Rule::StoreUnavailable));
+    phone.edit(address(FACTORY, "WAIT"));
+    phone.run(&mut hub);
+    hub.revoke(phone.person.id, Scope::Customer(FACTORY));
+    phone.live(&mut hub);
+    assert!(phone.customers()[0].leaving, "for the sake of what waits");
+    phone.disconnect(&mut hub);
+    hub.restore(nothing);
+    hub.refuse.clear();
+    hub.time.0 += 60_000;
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert_eq!(hub.docs[&FACTORY].document.text_of("address").as_deref(), Some("WAIT"));
+    let of_new_life: Vec<_> =
+        hub.events.iter().filter(|event| event.scope == Scope::Customer(FACTORY)).cloned().collect();
+    assert_eq!(phone.client.ledger.events(FACTORY), of_new_life);
+    assert!(!phone.customers()[0].leaving);
+}
+
+#[test]
 fn cl_29_what_builds_on_work_that_does_not_come_back_goes_on_in_words() {
     let (mut hub, mut phone) = rep_with_factory();
     let mut desk = colleague(&mut hub, 2);

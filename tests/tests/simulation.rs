@@ -96,6 +96,13 @@ fn seed_10119_events_of_a_former_life_go_with_a_scope_that_was_being_taken_away(
     sim::run(10_119).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// A customer registered over a phone's former connection was announced whole to its new one in a page that left out
+/// the phone's own visits, acknowledged a moment before: the phone dropped them until the next digest (HUB-6).
+#[test]
+fn seed_20371_a_scope_announced_whole_holds_ones_own_work_too() {
+    sim::run(20_371).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 /// A phone and its copy, logged in as a device of its own, offered the same late edits in one moment, and the second
 /// was told that they are held (a fault of the oracle, which took the copy for their device).
 #[test]

@@ -1,7 +1,7 @@
 //! Recent commits in memory, bounded in bytes, so that a commit reaches a thousand sockets without a thousand
 //! reads of the database. Knows which principals a commit touched, not which sessions there are.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use shared::document::Kind;
 use shared::id::{ActorId, DocId, PersonId, Scope, Seq};
@@ -76,6 +76,8 @@ pub(super) struct Composed {
     pub(super) bytes: usize,
     /// Whether something was left out because the session itself had pushed it.
     pub(super) own: bool,
+    /// Scopes announced whole: what the page does not hold of them is gone, the session's own work too.
+    whole: BTreeSet<Scope>,
 }
 
 #[derive(Default)]
@@ -111,7 +113,8 @@ impl Ring {
         if self.entries.get(first).is_none_or(|entry| entry.before != position) {
             return None;
         }
-        let mut composed = Composed { items: Vec::new(), digest: 0, bytes: 0, own: false };
+        let mut composed =
+            Composed { items: Vec::new(), digest: 0, bytes: 0, own: false, whole: BTreeSet::new() };
         let mut actors = BTreeMap::new();
         for (scope, touch) in self.entries.range(first..).flat_map(|entry| entry.touches.values()) {
             if touch.ended.iter().any(|principal| principals.contains(principal)) {
@@ -152,6 +155,9 @@ fn add_touch(
     if touch.began {
         let mine = touch.changes.iter().any(|change| change.origin == session);
         composed.items.push(Item::Granted { scope, access, full: !mine });
+        if !mine {
+            composed.whole.insert(scope);
+        }
     }
     let (erasures, events) = super::feed::split_erasures(touch.events.clone());
     composed.bytes += touch.events.len() * 200;
@@ -160,7 +166,7 @@ fn add_touch(
     }
     composed.items.extend(erasures);
     for change in &touch.changes {
-        if change.origin == session {
+        if change.origin == session && !composed.whole.contains(&scope) {
             composed.own = true;
             continue;
         }
@@ -177,5 +183,53 @@ fn add_touch(
                 received: change.received,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCOPE: Scope = Scope::Customer(DocId([7; 16]));
+    const PERSON: PersonId = PersonId([1; 16]);
+
+    fn touch(began: bool, doc: u8, origin: u64) -> Touch {
+        let change = FeedChange {
+            doc: DocId([doc; 16]),
+            kind: Kind::Visit,
+            received: UtcMillis(0),
+            actor: ActorId([2; 16]),
+            person: PERSON,
+            origin: SessionId(origin),
+            bytes: vec![doc],
+        };
+        let principals = vec![(Principal::Person(PERSON), Access::Write)];
+        Touch { principals, began, changes: vec![change], ..Touch::default() }
+    }
+
+    /// The documents of a session's page over these touches, one commit each, and whether a scope is announced
+    /// whole in it.
+    fn told(session: u64, touches: Vec<Touch>) -> (Vec<u8>, bool) {
+        let mut ring = Ring::default();
+        for (touch, before) in touches.into_iter().zip(0..) {
+            let touches = [([0; 17], (SCOPE, touch))].into();
+            ring.push(Entry::new(Seq(before), Seq(before + 1), touches));
+        }
+        let principals = [Principal::Person(PERSON)];
+        let composed = ring.compose(Seq(0), &principals, SessionId(session)).expect("the ring reaches back");
+        let docs = composed.items.iter().filter_map(|item| match item {
+            Item::Changes { doc, .. } => Some(doc.0[0]),
+            _ => None,
+        });
+        let whole = |item: &Item| matches!(item, Item::Granted { full: true, .. });
+        (docs.collect(), composed.items.iter().any(whole))
+    }
+
+    /// HUB-6
+    #[test]
+    fn own_work_comes_back_where_its_scope_is_announced_whole() {
+        assert_eq!(told(2, vec![touch(true, 7, 1), touch(false, 8, 2)]), (vec![7, 8], true));
+        assert_eq!(told(1, vec![touch(true, 7, 1), touch(false, 8, 2)]), (vec![8], false));
+        assert_eq!(told(2, vec![touch(false, 7, 1), touch(false, 8, 2)]), (vec![7], false));
     }
 }

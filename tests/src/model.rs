@@ -26,6 +26,9 @@ pub struct TypedEdit {
     /// Whether it has to be found at the end. An edit that no disk had confirmed may die with its phone;
     /// one on a disk that was wiped or set back dies with the disk.
     pub expected: bool,
+    /// Whether its phone still knows it as its own: an older copy of the phone's disk does not know the actor under
+    /// which it was made.
+    pub own: bool,
 }
 
 /// What the ledger must say of one customer.

@@ -103,6 +103,13 @@ fn seed_20371_a_scope_announced_whole_holds_ones_own_work_too() {
     sim::run(20_371).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+/// A phone was set back to an older copy of itself and got its later work from the server, which was then restored
+/// too: the copy does not know that work as its own (a fault of the oracle).
+#[test]
+fn seed_34929_an_older_copy_of_a_phone_offers_what_it_knows_as_its_own() {
+    sim::run(34_929).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 /// A phone and its copy, logged in as a device of its own, offered the same late edits in one moment, and the second
 /// was told that they are held (a fault of the oracle, which took the copy for their device).
 #[test]

@@ -60,7 +60,16 @@ impl World {
         // The edit is remembered first: its write may be stored or lost while the machine is being drained.
         let person = self.phones[phone].person;
         let device = self.phones[phone].device;
-        self.model.typed.push(TypedEdit { phone, person, device, doc, token, saved: false, expected: true });
+        self.model.typed.push(TypedEdit {
+            phone,
+            person,
+            device,
+            doc,
+            token,
+            saved: false,
+            expected: true,
+            own: true,
+        });
         let index = self.model.typed.len() - 1;
         let starts = self.phones[phone].starts;
         let taken = self.with_client(phone, |client, now| client.handle_edit(now, edit))?;

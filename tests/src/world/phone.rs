@@ -426,7 +426,7 @@ impl World {
         let Phone { disk, device, .. } = &self.phones[index];
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected) {
             // A new installation offers again only what it made itself.
-            let is_kept = edit.device == *device && disk.holds(edit.token.as_bytes());
+            let is_kept = edit.own && edit.device == *device && disk.holds(edit.token.as_bytes());
             edit.expected = is_kept || stored.holds(&edit.token);
         }
     }
@@ -441,7 +441,7 @@ impl World {
         let stored = self.stored_tokens();
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected) {
             let is_held = held.contains(&edit.doc) || words.contains(&edit.token);
-            edit.expected = is_held || stored.holds(&edit.token);
+            edit.expected = (edit.own && is_held) || stored.holds(&edit.token);
         }
     }
 
@@ -453,6 +453,10 @@ impl World {
         self.switch_off(index);
         self.phones[index].disk = Disk::of(rows);
         self.forgive_what_the_disk_lost(index);
+        let disk = &self.phones[index].disk;
+        for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index) {
+            edit.own &= disk.holds(edit.token.as_bytes());
+        }
         self.later(10, Event::Boot { phone: index });
     }
 

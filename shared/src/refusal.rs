@@ -100,7 +100,8 @@ pub enum Rule {
     /// The smallest valid visit is a customer and one of record, photo, result.
     #[n(26)]
     VisitEmpty,
-    /// The server is full or cannot write to its disk; the phone keeps everything and tries again.
+    /// The server is full, cannot write to its disk, or had nobody to judge the change; the phone keeps everything and
+    /// tries again.
     #[n(27)]
     StoreUnavailable,
     /// The device holds as many documents as it may.

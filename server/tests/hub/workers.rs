@@ -8,6 +8,7 @@ use server::admission::{Admitter, InProcess, Job, Judge, Judged, PoolOptions, Wo
 use shared::document::{Document, Kind, Writer};
 use shared::edit::{Edit, Patch};
 use shared::id::{ActorId, DocId, PersonId, Scope};
+use shared::limits::ADMISSION_MEMORY_BYTES_MAX;
 use shared::refusal::Rule;
 
 use crate::world::{START, recorded};
@@ -187,6 +188,26 @@ fn the_real_worker_judges_within_its_limits() {
     pool.submit(vec![job(1, &["人民路1号"]), job(2, &["解放路2号"])]);
     assert!(all(&receiver, 2).values().all(Result::is_ok));
     assert_eq!(pool.counts().deaths(), 0);
+    let reserved = address_space_of_children();
+    assert!(reserved.iter().any(|bytes| *bytes > 0), "a worker lives");
+    assert!(
+        reserved.iter().all(|bytes| *bytes < ADMISSION_MEMORY_BYTES_MAX / 2),
+        "{reserved:?} bytes are taken before there is work"
+    );
+}
+
+/// Address space of this process's children.
+fn address_space_of_children() -> Vec<u64> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<String> =
+        children.flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let kilobytes = |child: &String| {
+        let status = std::fs::read_to_string(format!("/proc/{child}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    children.iter().filter_map(kilobytes).map(|kilobytes| kilobytes * 1024).collect()
 }
 
 /// ADM-45: more cards than stay open, each edited again and again; some edits are refused, some are judged anew

@@ -9,10 +9,12 @@ pub mod dice;
 pub mod disk;
 pub mod fault;
 pub mod fuzzing;
+pub mod invariant;
 pub mod load;
 pub mod model;
 pub mod process;
 pub mod sim;
+pub mod witness;
 pub mod world;
 #[cfg(feature = "planted")]
 pub mod planted;

@@ -8,12 +8,13 @@ use shared::edit::{Edit, Patch, Value};
 use shared::entropy::Entropy;
 use shared::id::{ActorId, DeviceId, DocId, PersonId, Scope};
 use shared::protocol::{
-    ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, ServerFrame, decode_server_frame,
-    encode,
+    ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts, Push, PushItem, ServerFrame, cut_sequence,
+    decode_server_frame, encode,
 };
 use shared::time::{Quality, Recorded, UtcMillis};
 
 use crate::process::PASSWORD;
+use crate::witness::Tap;
 
 /// A logged-in device.
 pub struct RawDevice {
@@ -31,6 +32,8 @@ pub struct RawDevice {
     pub actor: ActorId,
     /// Where its ids come from.
     pub entropy: Entropy,
+    /// Who hears what it sends and is answered.
+    pub tap: Option<Tap>,
     batch: u64,
 }
 
@@ -53,6 +56,7 @@ impl RawDevice {
             device: DeviceId([0; 16]),
             actor: entropy.actor_id(),
             entropy,
+            tap: None,
             batch: 0,
         };
         let body = serde_json::json!({ "name": name, "password": PASSWORD, "label": "load" });
@@ -118,7 +122,13 @@ impl RawDevice {
     /// If there is no answer, or one that is not of this protocol.
     pub fn exchange(&mut self, frames: &[ClientFrame]) -> Result<Vec<ServerFrame>> {
         let mut body = encode(&self.hello());
-        frames.iter().for_each(|frame| body.extend(encode(frame)));
+        for frame in frames {
+            let bytes = encode(frame);
+            if let Some(tap) = &mut self.tap {
+                tap.sent(&bytes);
+            }
+            body.extend(bytes);
+        }
         let (mut status, mut bytes) = self.post(&body)?;
         if status == 401 {
             self.renew()?;
@@ -127,7 +137,15 @@ impl RawDevice {
         if status != 200 {
             bail!("sync answered {status}: {}", String::from_utf8_lossy(&bytes));
         }
-        read_frames(&bytes)
+        let frames = cut_sequence(&bytes).context("the answer is no sequence of frames")?;
+        let mut answers = Vec::with_capacity(frames.len());
+        for frame in frames {
+            if let Some(tap) = &mut self.tap {
+                tap.heard(frame);
+            }
+            answers.push(decode_server_frame(frame)?);
+        }
+        Ok(answers)
     }
 
     /// A push of these items.
@@ -191,23 +209,6 @@ impl RawDevice {
         let (document, items) = self.create(&Edit::CreateVisit { visit, customer, fields })?;
         Ok((visit, document, items))
     }
-}
-
-/// Reads a CBOR sequence of the server's frames.
-///
-/// # Errors
-/// If something in it is no frame.
-pub fn read_frames(bytes: &[u8]) -> Result<Vec<ServerFrame>> {
-    let mut frames = Vec::new();
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let mut decoder = minicbor::Decoder::new(rest);
-        decoder.skip()?;
-        let (frame, after) = rest.split_at(decoder.position());
-        frames.push(decode_server_frame(frame)?);
-        rest = after;
-    }
-    Ok(frames)
 }
 
 /// The same item with other bytes.

@@ -3,9 +3,11 @@
 //! Keeps nothing on disk, so that what is measured is the server and the wire.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
+use daybook_tests::witness::{Tap, Witness};
 use futures_util::{SinkExt, StreamExt};
 use shared::document::{Digest, Document, Kind, LocalChange, SCHEMA_VERSION, Writer, digest};
 use shared::edit::Edit;
@@ -50,6 +52,8 @@ pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     /// What passed.
     pub count: Count,
+    /// Who hears all of it.
+    tap: Option<Tap>,
 }
 
 impl Socket {
@@ -57,13 +61,13 @@ impl Socket {
     ///
     /// # Errors
     /// If the server refuses.
-    pub async fn dial(address: &str) -> Result<Self> {
+    pub async fn dial(address: &str, tap: Option<Tap>) -> Result<Self> {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         let config = WebSocketConfig::default().read_buffer_size(8 * 1024).write_buffer_size(0);
         let request = format!("ws://{address}/sync/ws");
         let (stream, _) = client_async_with_config(request, tcp, Some(config)).await?;
-        Ok(Self { stream, count: Count::default() })
+        Ok(Self { stream, count: Count::default(), tap })
     }
 
     /// Sends a frame.
@@ -84,6 +88,9 @@ impl Socket {
     pub async fn send_bytes(&mut self, bytes: Vec<u8>) -> Result<()> {
         self.count.frames += 1;
         self.count.bytes += bytes.len() as u64;
+        if let Some(tap) = &mut self.tap {
+            tap.sent(&bytes);
+        }
         self.stream.send(Message::Binary(bytes.into())).await.map_err(Into::into)
     }
 
@@ -98,6 +105,9 @@ impl Socket {
             let Message::Binary(bytes) = message.context("the socket closed")?? else { continue };
             self.count.frames += 1;
             self.count.bytes += bytes.len() as u64;
+            if let Some(tap) = &mut self.tap {
+                tap.heard(&bytes);
+            }
             let frame = protocol::decode_server_frame(&bytes)?;
             match frame {
                 ServerFrame::Goodbye(why) => bail!("goodbye: {why:?}"),
@@ -159,6 +169,8 @@ pub struct Phone {
     pub entropy: Entropy,
     /// Its open socket.
     pub socket: Option<Socket>,
+    /// Who hears all that passes its sockets; nobody in a bench, whose times it would cost.
+    pub witness: Option<Arc<Witness>>,
     actor: ActorId,
     incarnation: Option<IncarnationId>,
     cursor: Option<Cursor>,
@@ -192,7 +204,13 @@ impl Phone {
 
     /// Another phone of the same login that holds nothing.
     pub fn twin(&mut self) -> Self {
-        Self::of(self.account.clone(), Entropy::from_seed(self.entropy.bytes()))
+        let twin = Self::of(self.account.clone(), Entropy::from_seed(self.entropy.bytes()));
+        Self { witness: self.witness.clone(), ..twin }
+    }
+
+    /// A tap on a socket of this phone.
+    pub fn tap(&self) -> Option<Tap> {
+        self.witness.as_ref().map(|witness| witness.tap(self.account.person))
     }
 
     fn of(account: Account, mut entropy: Entropy) -> Self {
@@ -201,6 +219,7 @@ impl Phone {
             actor: entropy.actor_id(),
             entropy,
             socket: None,
+            witness: None,
             incarnation: None,
             cursor: None,
             held: HashMap::new(),
@@ -287,7 +306,7 @@ impl Phone {
     /// # Errors
     /// If the server refuses or the socket breaks.
     pub async fn dial(&mut self, address: &str, ticket: Vec<u8>) -> Result<Socket> {
-        let mut socket = Socket::dial(address).await?;
+        let mut socket = Socket::dial(address, self.tap()).await?;
         let hello = Hello {
             protocol: PROTOCOL_VERSION,
             schema: SCHEMA_VERSION,

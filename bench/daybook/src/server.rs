@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use daybook_tests::witness::{Verdict, Witness};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -60,23 +61,14 @@ impl Site {
         }
     }
 
-    /// How many changes the stopped store holds.
+    /// Judges the stopped store by every invariant, by what a witness heard, and by the server's own `verify`.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub fn count_changes(&self) -> Result<u64> {
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let database = rusqlite::Connection::open_with_flags(self.data().join(DATABASE), flags)?;
-        let count = database.query_row("SELECT count(*) FROM changes", [], |row| row.get::<_, i64>(0))?;
-        Ok(u64::try_from(count)?)
-    }
-
-    /// Has the stopped store verified.
-    ///
-    /// # Errors
-    /// If a difference is found.
-    pub async fn verify(&self) -> Result<()> {
-        self.command(&["verify"]).await
+    /// The first violation or difference.
+    pub async fn judge(&self, witness: &Witness) -> Result<Verdict> {
+        let verdict = witness.judge(&self.data()).map_err(anyhow::Error::msg)?;
+        self.command(&["verify"]).await?;
+        Ok(verdict)
     }
 
     async fn command(&self, arguments: &[&str]) -> Result<()> {

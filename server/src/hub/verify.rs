@@ -10,7 +10,7 @@ use shared::ledger::{CustomerRecord, EventKind, LedgerEvent, Person, Team};
 use shared::protocol::Digest;
 
 use crate::admission::{Admitter, Job};
-use crate::store::{GrantRow, Lookup, StoreFailure, customer_of, principal_key, scope_key};
+use crate::store::{GrantRow, Lookup, Ownership, StoreFailure, customer_of, principal_key, scope_key};
 
 /// Differences described; more are only counted.
 const DIFFERENCES_TOLD_MAX: usize = 100;
@@ -70,6 +70,8 @@ struct Folded {
     customers: BTreeMap<DocId, CustomerRecord>,
     people: BTreeMap<PersonId, Person>,
     teams: BTreeMap<shared::id::TeamId, Team>,
+    codes: BTreeMap<String, DocId>,
+    ownerships: BTreeMap<DocId, Vec<Ownership>>,
     grants: BTreeMap<[u8; 17], (Scope, Vec<GrantRow>)>,
     /// The last event of each scope.
     last: BTreeMap<[u8; 17], Seq>,
@@ -96,15 +98,26 @@ impl Folded {
             }
             EventKind::CustomerRegistered { customer, first_recorder: owner, .. }
             | EventKind::CustomerTransferred { customer, to: owner, .. } => {
+                self.own(*customer, *owner, event.seq);
                 let wanted = self.people.get(owner).map(customer_grants).unwrap_or_default();
                 self.set_grants(Scope::Customer(*customer), &wanted, event.seq);
             }
             EventKind::DocumentErased { doc } => self.erased.push((*doc, event.scope, event.seq)),
-            EventKind::CustomerAccepted { .. }
-            | EventKind::LateWorkArrived { .. }
+            EventKind::CustomerAccepted { customer, code } => {
+                self.codes.insert(code.clone(), *customer);
+            }
+            EventKind::LateWorkArrived { .. }
             | EventKind::LateWorkSettled { .. }
             | EventKind::Notice { .. } => {}
         }
+    }
+
+    fn own(&mut self, customer: DocId, owner: PersonId, at: Seq) {
+        let ownerships = self.ownerships.entry(customer).or_default();
+        if let Some(last) = ownerships.last_mut() {
+            last.until_seq = Some(at);
+        }
+        ownerships.push(Ownership { owner, from_seq: at, until_seq: None });
     }
 
     fn begin_organisation(&mut self, at: Seq) {
@@ -177,7 +190,11 @@ fn compare_ledger(
 ) -> Result<(), StoreFailure> {
     for (id, record) in &ledger.customers {
         found.expect(&lookup.customer(*id)?.as_ref(), &Some(record), || format!("customer {id}: its record"));
+        let owned = ledger.ownerships.get(id).cloned().unwrap_or_default();
+        found.expect(&lookup.ownerships(*id)?, &owned, || format!("customer {id}: its owners"));
     }
+    let given: Vec<(String, DocId)> = lookup.codes_given()?;
+    found.expect(&given, &ledger.codes.clone().into_iter().collect(), || "the codes given".to_owned());
     let registered = ledger.customers.len() as u64;
     found.expect(&lookup.customers_registered()?, &registered, || "the number of customers".to_owned());
     let mut codes = BTreeSet::new();
@@ -185,6 +202,12 @@ fn compare_ledger(
         if !codes.insert(code) {
             found.differ(format!("code {code}: given twice"));
         }
+    }
+    for person in ledger.people.keys() {
+        let owned = ledger.customers.values().filter(|record| record.owner() == *person);
+        let owned: BTreeSet<DocId> = owned.map(|record| record.customer).collect();
+        let stored = BTreeSet::from_iter(lookup.customers_owned(*person)?);
+        found.expect(&stored, &owned, || format!("person {person}: the customers that they own"));
     }
     let people: BTreeMap<PersonId, Person> =
         lookup.people()?.into_iter().map(|person| (person.id, person)).collect();

@@ -12,7 +12,8 @@ use shared::settings::Settings;
 use super::row::{self, CHANGE_COLUMNS, DEVICE_COLUMNS, DOCUMENT_COLUMNS, GRANT_COLUMNS, HELD_COLUMNS};
 use super::sqlite::SqliteLookup;
 use super::{
-    ChangeRow, DeviceRow, DocumentRow, GrantRow, HeldChange, Lookup, StoreFailure, principal_key, scope_key,
+    ChangeRow, DeviceRow, DocumentRow, GrantRow, HeldChange, Lookup, Ownership, StoreFailure, principal_key,
+    scope_key,
 };
 
 type Answer<T> = Result<T, StoreFailure>;
@@ -224,6 +225,21 @@ impl Lookup for SqliteLookup<'_> {
     fn highest_code_number(&self, prefix: &str) -> Answer<u64> {
         let sql = "SELECT max(number) FROM codes WHERE prefix = ?";
         Ok(one(self.0, sql, [prefix], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0) as u64)
+    }
+
+    fn codes_given(&self) -> Answer<Vec<(String, DocId)>> {
+        all(self.0, "SELECT code, customer FROM codes ORDER BY code", [], |row| {
+            Ok((row.get(0)?, DocId(row.get(1)?)))
+        })
+    }
+
+    fn ownerships(&self, customer: DocId) -> Answer<Vec<Ownership>> {
+        let sql = "SELECT owner, from_seq, until_seq FROM ownerships WHERE customer = ? ORDER BY from_seq";
+        all(self.0, sql, [customer.0], |row| {
+            let seq = |seq: i64| Seq(seq as u64);
+            let until = row.get::<_, Option<i64>>(2)?.map(seq);
+            Ok(Ownership { owner: PersonId(row.get(0)?), from_seq: seq(row.get(1)?), until_seq: until })
+        })
     }
 
     fn customers_registered(&self) -> Answer<u64> {

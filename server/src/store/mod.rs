@@ -99,6 +99,17 @@ pub struct DocumentRow {
     pub digest: Digest,
 }
 
+/// One owner of a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ownership {
+    /// The owner.
+    pub owner: PersonId,
+    /// The place in the log where it began.
+    pub from_seq: Seq,
+    /// The place in the log where it ended; none while it lasts.
+    pub until_seq: Option<Seq>,
+}
+
 /// One change in the log, without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeRow {
@@ -253,6 +264,10 @@ pub trait Lookup {
     fn customers_owned(&self, owner: PersonId) -> Result<Vec<DocId>, StoreFailure>;
     /// The highest number given in a pattern's prefix; 0 if none.
     fn highest_code_number(&self, prefix: &str) -> Result<u64, StoreFailure>;
+    /// Every code ever given, with its customer, by code; for whole-store walks.
+    fn codes_given(&self) -> Result<Vec<(String, DocId)>, StoreFailure>;
+    /// Who owned a customer, in order, each from a place in the log up to another.
+    fn ownerships(&self, customer: DocId) -> Result<Vec<Ownership>, StoreFailure>;
     /// How many customers were ever registered.
     fn customers_registered(&self) -> Result<u64, StoreFailure>;
     /// The ledger events of a scope after `since` up to and including `until`.

@@ -67,6 +67,10 @@ fn a_check_finds_each_kind_of_damage() {
         "INSERT INTO grants (principal, scope, access, from_seq, last_seq) \
          SELECT zeroblob(17), scope, 2, 1, 1000 FROM grants ORDER BY id DESC LIMIT 1",
         "UPDATE customers SET record = (SELECT record FROM customers ORDER BY id DESC LIMIT 1)",
+        "UPDATE customers SET owner = (SELECT id FROM people WHERE id != owner AND active) \
+         WHERE id = (SELECT max(id) FROM customers)",
+        "UPDATE ownerships SET from_seq = from_seq - 1 WHERE until_seq IS NULL",
+        "INSERT INTO codes (code, prefix, number, customer) SELECT 'Y', 'Y', 1, id FROM customers LIMIT 1",
         "UPDATE people SET name = 'x' WHERE name = 'li'",
     ];
     for damage in damages {

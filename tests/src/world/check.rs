@@ -1,16 +1,15 @@
-//! The invariants, checked over a world at rest (and, where said, at every step by its drivers). Each
-//! names its rule in `docs/spec.md`.
+//! The invariants, checked over a world at rest (and, where said, at every step by its drivers). What can be seen in the
+//! store alone is in [`crate::invariant`]; here is what needs the phones. Each names its rule in `docs/spec.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use server::store::{Lookup, Store};
-use shared::document::Document;
-use shared::id::{ChangeHash, DocId, Scope, Seq};
-use shared::limits::{CHANGE_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_CHANGES_MAX};
+use shared::id::{ChangeHash, DocId, Scope};
 use shared::view::{Answer, Query};
 
 use crate::fault::Fault;
-use crate::model::{Model, Violation};
+use crate::invariant::{self, BEGINNING, END};
+use crate::model::Violation;
 use crate::world::World;
 use crate::world::disk::contains;
 
@@ -27,10 +26,6 @@ impl StoredTokens {
 fn failed(what: &str) -> impl Fn(server::store::StoreFailure) -> Violation + '_ {
     move |failure| format!("reading {what} failed: {failure}")
 }
-
-/// The first position of a walk and the last.
-const BEGINNING: Seq = Seq(0);
-const END: Seq = Seq(i64::MAX as u64);
 
 impl World {
     /// Reads everything typed that reached the server's disk.
@@ -66,96 +61,25 @@ impl World {
         self.check_repetition_changes_nothing()
     }
 
-    /// The log alone rebuilds every document, each change has its dependencies and one attribution, and its
-    /// actor belongs to the device that pushed it (SIM-2, SIM-7, SIM-10).
-    fn check_log(&mut self) -> Result<(), Violation> {
-        let store = self.server.store();
-        let lookup = store.lookup();
-        let mut actors = BTreeMap::new();
-        for doc in lookup.document_ids(None, usize::MAX >> 1).map_err(failed("documents"))? {
-            let row = lookup
-                .document(doc)
-                .map_err(failed("a document"))?
-                .ok_or("a listed document is not there")?;
-            let changes = lookup.changes(doc, BEGINNING, END).map_err(failed("changes"))?;
-            let saved = lookup.snapshot(doc).map_err(failed("a snapshot"))?;
-            let mut rebuilt = Document::empty();
-            for (change, bytes) in &changes {
-                let header =
-                    shared::wire::parse(bytes).map_err(|r| format!("a stored change is malformed: {r:?}"))?;
-                if (header.hash, header.actor, header.seq) != (change.hash, change.actor, change.actor_seq) {
-                    return Err(format!("the row of {:?} says something else than its bytes", change.hash));
-                }
-                let owner = *actors.entry(change.actor).or_insert((change.device, change.person));
-                if owner != (change.device, change.person) {
-                    return Err(format!(
-                        "{:?} of {owner:?} was merged from {:?} (I7)",
-                        change.actor, change.device
-                    ));
-                }
-                let registered = lookup.actor(change.actor).map_err(failed("an actor"))?;
-                if registered != Some(owner) {
-                    return Err(format!("{:?} is registered for {registered:?} (I7)", change.actor));
-                }
-                if let Some(author) = header.author
-                    && author != change.person
-                {
-                    return Err(format!(
-                        "{:?} is signed by another than it is attributed to (I7)",
-                        change.hash
-                    ));
-                }
-                // What was held of it before may be merged by a decision.
-                let is_late = self.model.revoked_at(change.device).is_some_and(|at| change.seq > at);
-                if is_late
-                    && lookup.held_change(doc, &change.hash).map_err(failed("a held change"))?.is_none()
-                {
-                    return Err(format!(
-                        "{:?} of the revoked {:?} was merged (I5)",
-                        change.hash, change.device
-                    ));
-                }
-                if bytes.len() > CHANGE_BYTES_MAX {
-                    return Err(format!("a stored change has {} bytes (I9)", bytes.len()));
-                }
-                rebuilt.apply(&[bytes]).map_err(|e| format!("the log of {doc:?} has a hole (I10): {e}"))?;
+    /// The log alone rebuilds every document, with its attributions (SIM-2, SIM-7, SIM-10), and nothing of a revoked device
+    /// stands after its revoke (SIM-5).
+    fn check_log(&self) -> Result<(), Violation> {
+        let lookup = self.server.store().lookup();
+        invariant::check_log(&lookup, |change| {
+            let is_late = self.model.revoked_at(change.device).is_some_and(|at| change.seq > at);
+            // What was held of it before may be merged by a decision.
+            let was_held = || lookup.held_change(change.doc, &change.hash).map_err(failed("a held change"));
+            if is_late && was_held()?.is_none() {
+                return Err(format!("{:?} of the revoked {:?} was merged (I5)", change.hash, change.device));
             }
-            if rebuilt.heads() != row.heads {
-                return Err(format!("the heads of {doc:?} are not those of its log (I2)"));
-            }
-            if let Some(saved) = saved {
-                let mut loaded = Document::load(&saved)
-                    .map_err(|e| format!("the snapshot of {doc:?} is dead (I2): {e}"))?;
-                if loaded.heads() != row.heads {
-                    return Err(format!("the snapshot of {doc:?} is not its log (I2)"));
-                }
-                if saved.len() > DOCUMENT_BYTES_MAX || row.changes > DOCUMENT_CHANGES_MAX {
-                    return Err(format!(
-                        "{doc:?} has {} bytes and {} changes (I9)",
-                        saved.len(),
-                        row.changes
-                    ));
-                }
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    /// The ledger's tables are the fold of its events, codes are unique, every customer has one owner (SIM-6).
-    fn check_ledger(&mut self) -> Result<(), Violation> {
-        let store = self.server.store();
-        let lookup = store.lookup();
-        let mut again = Model::default();
-        for event in lookup.events_all(BEGINNING, usize::MAX >> 1).map_err(failed("events"))? {
-            again.fold(&event)?;
-        }
+    /// The ledger is the fold of its events (SIM-6), and what was committed before us.
+    fn check_ledger(&self) -> Result<(), Violation> {
+        let again = invariant::check_ledger(&self.server.store().lookup())?;
         for (id, customer) in again.customers() {
-            let record = lookup.customer(*id).map_err(failed("a customer"))?;
-            let record =
-                record.ok_or_else(|| format!("{id:?} is in the events and not in the tables (I6)"))?;
-            if record.owner() != customer.owner || record.code != customer.code {
-                return Err(format!("the record of {id:?} is not the fold of its events (I6)"));
-            }
             let learned =
                 self.model.customer(*id).ok_or_else(|| format!("{id:?} was committed behind our back"))?;
             if learned.owner != customer.owner || learned.code != customer.code {
@@ -170,15 +94,8 @@ impl World {
 
     /// Every acknowledged change is in the log, merged or held (SIM-1).
     fn check_acknowledged(&self) -> Result<(), Violation> {
-        let store = self.server.store();
-        let lookup = store.lookup();
-        for (hash, (doc, device)) in self.model.acknowledged() {
-            let merged = lookup.change(*doc, hash).map_err(failed("a change"))?.is_some();
-            if !merged && lookup.held_change(*doc, hash).map_err(failed("a held change"))?.is_none() {
-                return Err(format!("{hash:?} of {doc:?}, acknowledged to {device:?}, is gone (I1)"));
-            }
-        }
-        Ok(())
+        let acknowledged = self.model.acknowledged().iter().map(|(hash, (doc, _))| (*doc, *hash));
+        invariant::check_acknowledged(&self.server.store().lookup(), acknowledged)
     }
 
     /// Every document that a person may read, with its heads.

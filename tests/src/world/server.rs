@@ -2,7 +2,7 @@
 //! every commit, with reads and judgements that take their time. A driver like the hub's own thread; and
 //! the tap on every frame that leaves (SIM-4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use server::admission::Job;
 use server::hub::feed::{PageRead, ReadRequest};
@@ -10,16 +10,15 @@ use server::hub::{Hub, Identity, Output, SessionId, Transport};
 use server::store::{Lookup, SqliteLookup, SqliteStore, SqliteTransaction, Store, StoreFailure};
 use shared::client::Disconnect;
 use shared::id::{ChangeHash, DeviceId, DocId, Scope, Seq};
-use shared::limits::SERVER_FRAME_BYTES_MAX;
 use shared::planted::{self, Bug};
 use shared::protocol::{
-    ClientFrame, Goodbye, Item, ItemResult, Push, PushItem, ServerFrame, decode_client_frame,
-    decode_server_frame, encode,
+    ClientFrame, Goodbye, ItemResult, Push, PushItem, ServerFrame, decode_client_frame, encode,
 };
 use shared::refusal::Rule;
 use shared::time::UtcMillis;
 
 use crate::fault::Fault;
+use crate::invariant::{Heard, check_grants};
 use crate::model::{Model, Violation};
 use crate::world::exchange::Exchange;
 use crate::world::network::Direction;
@@ -686,27 +685,18 @@ impl World {
 
     /// Looks into every frame that leaves the server.
     fn tap(&mut self, id: SessionId, bytes: &[u8]) -> Result<(), Violation> {
-        let frame = decode_server_frame(bytes).map_err(|error| format!("the hub sends nonsense: {error}"))?;
+        let heard = Heard::read(bytes)?;
         let Some(session) = self.server.sessions.get(&id) else { return Ok(()) };
         let identity = session.identity;
-        self.note(|| format!("hub to {id:?} {:?}: {}", identity.device, trace::server_frame(&frame)));
+        self.note(|| format!("hub to {id:?} {:?}: {}", identity.device, trace::server_frame(&heard.frame)));
         // SIM-5
-        if self.model.is_revoked(identity.device) && !matches!(frame, ServerFrame::Goodbye(_)) {
+        if self.model.is_revoked(identity.device) && !matches!(heard.frame, ServerFrame::Goodbye(_)) {
             return Err(format!("a frame leaves for the revoked {:?} (I5)", identity.device));
         }
-        if bytes.len() > SERVER_FRAME_BYTES_MAX {
-            return Err(format!("a frame of {} bytes leaves the server (I9)", bytes.len()));
-        }
+        check_grants(&self.model, identity.person, heard.scopes())?;
         let mut sung = self.model.canaries_in(bytes);
-        match frame {
-            ServerFrame::Page(page) => {
-                let items =
-                    page.items.unpack().map_err(|error| format!("the hub sends nonsense: {error}"))?;
-                sung.extend(self.model.canaries_in(&encode(&items)));
-                for item in &items {
-                    self.check_item(identity, item)?;
-                }
-            }
+        match heard.frame {
+            ServerFrame::Page(_) => sung.extend(self.model.canaries_in(&encode(&heard.items))),
             ServerFrame::Ack(ack) => {
                 let session = self.server.sessions.get(&id).expect("just found");
                 if let Some(items) = session.pushed.get(&ack.batch).cloned() {
@@ -731,22 +721,6 @@ impl World {
         {
             Some(customer) => {
                 Err(format!("words of {customer:?} leave for {:?} without a grant (I4)", identity.person))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn check_item(&self, identity: Identity, item: &Item) -> Result<(), Violation> {
-        let scopes: BTreeSet<Scope> = match item {
-            Item::Granted { scope, .. } | Item::Snapshot { scope, .. } | Item::Changes { scope, .. } => {
-                BTreeSet::from([*scope])
-            }
-            Item::Events(events) => events.iter().map(|event| event.scope).collect(),
-            Item::Actors(_) | Item::Removed { .. } | Item::Erased { .. } => BTreeSet::new(),
-        };
-        match scopes.into_iter().find(|scope| !self.model.may_read(identity.person, *scope)) {
-            Some(scope) => {
-                Err(format!("an item of {scope:?} leaves for {:?} without a grant (I4)", identity.person))
             }
             None => Ok(()),
         }

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use daybook_tests::fuzzing::mutated;
+use daybook_tests::witness::Witness;
 use shared::entropy::Entropy;
 use shared::id::{DocId, Scope};
 use shared::protocol::PushItem;
 use tokio::time::Instant;
 
-use super::{dial, first_customer, log_in};
+use super::{dial, first_customer, judge, log_in};
 use crate::documents::Phrases;
 use crate::figures::{Figures, percentile};
 use crate::phone::{Phone, Socket, accepted, milliseconds};
@@ -25,7 +26,7 @@ const HOSTILE: usize = 10;
 const ROUNDS: usize = 20;
 
 /// # Errors
-/// If the server fails, or an honest phone is refused or cut off.
+/// If the server fails, an honest phone is refused or cut off, or an invariant does not hold afterwards.
 pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let site = Site::new(binary).await?;
     for number in 0..HONEST + HOSTILE {
@@ -33,7 +34,9 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     }
     let server = site.serve().await?;
     let address = server.address.clone();
-    let mut phones = log_in(&address, (0..HONEST + HOSTILE).map(|number| format!("rep{number}"))).await?;
+    let witness = Arc::new(Witness::default());
+    let names = (0..HONEST + HOSTILE).map(|number| format!("rep{number}"));
+    let mut phones = log_in(&address, names, &witness).await?;
     let hostile = phones.split_off(HONEST);
     let mut honest = Vec::new();
     for (number, mut phone) in phones.into_iter().enumerate() {
@@ -64,7 +67,7 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     figures.add("hostile_10", "ack_p99_ms", beside);
     figures.add("hostile_10", "p99_ratio", beside / before);
     figures.add("hostile_10", "hostile_frames", sent.load(Ordering::Relaxed) as f64);
-    server.stop().await
+    judge(&site, server, &witness, "hostile_10", figures).await
 }
 
 /// Every honest phone pushes a visit a second, each at its own moment of it; the times of the answers.

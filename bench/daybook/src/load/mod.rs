@@ -7,9 +7,11 @@ mod soak;
 mod storm;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use daybook_tests::witness::Witness;
 use shared::id::{DocId, Scope};
 use shared::protocol::Item;
 use tokio::sync::mpsc;
@@ -19,7 +21,7 @@ use tokio::time::Instant;
 use crate::documents::Phrases;
 use crate::figures::Figures;
 use crate::phone::{Phone, Socket};
-use crate::server::Server;
+use crate::server::{Server, Site};
 
 /// Every load, in the order of the table.
 pub const LOADS: [&str; 4] = ["storm_2000", "slow_readers_100", "hostile_10", "soak"];
@@ -38,8 +40,12 @@ pub async fn run(binary: &Path, name: &str, figures: &mut Figures) -> Result<()>
     }
 }
 
-/// Logs phones in, a few at a time as people would.
-async fn log_in(address: &str, names: impl Iterator<Item = String>) -> Result<Vec<Phone>> {
+/// Logs phones in, a few at a time as people would, with a witness of all that they send and hear.
+async fn log_in(
+    address: &str,
+    names: impl Iterator<Item = String>,
+    witness: &Arc<Witness>,
+) -> Result<Vec<Phone>> {
     const AT_ONCE: usize = 4;
     let mut phones = Vec::new();
     let mut waiting: std::collections::VecDeque<JoinHandle<Result<Phone>>> = Default::default();
@@ -53,7 +59,23 @@ async fn log_in(address: &str, names: impl Iterator<Item = String>) -> Result<Ve
     for login in waiting {
         phones.push(login.await??);
     }
+    phones.iter_mut().for_each(|phone| phone.witness = Some(witness.clone()));
     Ok(phones)
+}
+
+/// Stops the server and has its store judged by what the witness heard.
+async fn judge(
+    site: &Site,
+    server: Server,
+    witness: &Witness,
+    load: &str,
+    figures: &mut Figures,
+) -> Result<()> {
+    server.stop().await?;
+    let verdict = site.judge(witness).await?;
+    figures.add(load, "changes_acknowledged", verdict.acknowledged as f64);
+    figures.add(load, "frames_judged", verdict.frames as f64);
+    Ok(())
 }
 
 /// Dials with a fresh ticket and catches up.
@@ -93,13 +115,13 @@ fn watch(mut socket: Socket, arrived: mpsc::UnboundedSender<(DocId, Instant)>) -
 /// Watches the memory of a server until it is dropped.
 struct Memory {
     task: JoinHandle<()>,
-    peak: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    peak: Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Memory {
     fn watch(server: &Server) -> Result<Memory> {
         let id = server.id()?;
-        let peak = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let peak = Arc::new(std::sync::atomic::AtomicU64::new(0));
         let highest = peak.clone();
         let task = tokio::spawn(async move {
             loop {

@@ -4,10 +4,12 @@
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use daybook_tests::witness::Witness;
 use futures_util::{SinkExt, StreamExt};
 use shared::document::SCHEMA_VERSION;
 use shared::protocol::{self, ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts};
@@ -18,7 +20,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{dial, first_customer, log_in, watch};
+use super::{dial, first_customer, judge, log_in, watch};
 use crate::documents::Phrases;
 use crate::figures::{Figures, percentile};
 use crate::phone::{Phone, milliseconds};
@@ -32,7 +34,7 @@ const COMMITS: usize = 400;
 const PACE: Duration = Duration::from_millis(50);
 
 /// # Errors
-/// If the server fails or refuses, or a healthy socket misses a commit.
+/// If the server fails or refuses, a healthy socket misses a commit, or an invariant does not hold afterwards.
 pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let site = Site::new(binary).await?;
     site.add("rep", Role::Rep).await?;
@@ -43,19 +45,20 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
         site.add(&format!("slow{number}"), Role::Manager).await?;
     }
     let server = site.serve().await?;
-    let mut rep = log_in(&server.address, std::iter::once("rep".to_owned())).await?.remove(0);
+    let witness = Arc::new(Witness::default());
+    let mut rep = log_in(&server.address, std::iter::once("rep".to_owned()), &witness).await?.remove(0);
     dial(&mut rep, &server.address).await?;
     let (customer, scope) = first_customer(&mut rep, 0).await?;
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let names = (0..WATCHERS * SOCKETS_EACH).map(|socket| format!("watcher{}", socket / SOCKETS_EACH));
-    let watchers = log_in(&server.address, names).await?;
+    let watchers = log_in(&server.address, names, &witness).await?;
     let healthy = watchers.len();
     for mut phone in watchers {
         dial(&mut phone, &server.address).await?;
         watch(phone.socket.take().context("connected")?, arrived.clone());
     }
     let names = (0..SLOW * SOCKETS_EACH).map(|socket| format!("slow{}", socket / SOCKETS_EACH));
-    let slow = log_in(&server.address, names).await?;
+    let slow = log_in(&server.address, names, &witness).await?;
 
     let before = phase(&mut rep, customer, scope, healthy, 0, &mut arrivals).await?;
     let resident = server.resident_bytes()?;
@@ -75,7 +78,7 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     figures.add("slow_readers_100", "slow_still_open", still_open as f64);
     figures.add("slow_readers_100", "kib_per_slow_reader", grown as f64 / 1024.0 / readers.len() as f64);
     readers.iter().for_each(tokio::task::JoinHandle::abort);
-    Ok(())
+    judge(&site, server, &witness, "slow_readers_100", figures).await
 }
 
 /// Commits visits at a steady pace; the time until each of the healthy sockets had each of them.
@@ -160,6 +163,7 @@ impl AsyncWrite for Throttled {
 /// Dials, says hello, and reads a kilobyte a second, asking on when a page says that there is more.
 pub async fn read_slowly(address: String, phone: Phone) -> Result<()> {
     let ticket = phone.account.ticket(&address).await?;
+    let mut tap = phone.tap();
     let socket = TcpSocket::new_v4()?;
     // A phone on a weak net has a small window; the kernel's own would swallow minutes of it.
     socket.set_recv_buffer_size(4096)?;
@@ -180,6 +184,9 @@ pub async fn read_slowly(address: String, phone: Phone) -> Result<()> {
     socket.send(Message::Binary(protocol::encode(&ClientFrame::Hello(hello)).into())).await?;
     while let Some(message) = socket.next().await {
         let Message::Binary(bytes) = message? else { continue };
+        if let Some(tap) = &mut tap {
+            tap.heard(&bytes);
+        }
         if let protocol::ServerFrame::Page(page) = protocol::decode_server_frame(&bytes)?
             && page.more
         {

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use daybook_tests::witness::Witness;
 use shared::entropy::Entropy;
 use shared::id::{DocId, Scope};
 use tokio::time::Instant;
 
-use super::{dial, first_customer, log_in};
+use super::{dial, first_customer, judge, log_in};
 use crate::documents::{Phrases, customer_edit};
 use crate::figures::Figures;
 use crate::phone::{Phone, accepted};
@@ -29,7 +30,6 @@ const SAMPLE: Duration = Duration::from_secs(5);
 /// What was done to the server, by kind.
 #[derive(Default)]
 struct Counts {
-    acknowledged: AtomicU64,
     cut: AtomicU64,
     torn: AtomicU64,
     logins: AtomicU64,
@@ -46,7 +46,7 @@ struct Sample {
 }
 
 /// # Errors
-/// If the server fails, an honest phone is refused, or an acknowledged change is missing afterwards.
+/// If the server fails, an honest phone is refused, or an invariant does not hold afterwards.
 pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let duration = Duration::from_secs(number("DAYBOOK_SOAK_MINUTES", 60) * 60);
     let pace_ms = number("DAYBOOK_SOAK_PACE_MS", PACE_MS);
@@ -61,37 +61,30 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let address = server.address.clone();
     let over = Arc::new(AtomicBool::new(false));
     let counts = Arc::new(Counts::default());
+    let witness = Arc::new(Witness::default());
     let mut people = Vec::new();
-    for (number, phone) in
-        log_in(&address, (0..REPS).map(|number| format!("rep{number}"))).await?.into_iter().enumerate()
-    {
+    let names = (0..REPS).map(|number| format!("rep{number}"));
+    for (number, phone) in log_in(&address, names, &witness).await?.into_iter().enumerate() {
         let work = rep(address.clone(), phone, number, pace_ms, over.clone(), counts.clone());
         people.push(tokio::spawn(work));
     }
-    for (number, phone) in log_in(&address, (0..MANAGERS).map(|number| format!("manager{number}")))
-        .await?
-        .into_iter()
-        .enumerate()
-    {
+    let names = (0..MANAGERS).map(|number| format!("manager{number}"));
+    for (number, phone) in log_in(&address, names, &witness).await?.into_iter().enumerate() {
         people.push(tokio::spawn(manager(address.clone(), phone, number, over.clone(), counts.clone())));
     }
     let names = (REPS..REPS + HOSTILE).map(|number| format!("rep{number}"));
-    for (number, phone) in log_in(&address, names).await?.into_iter().enumerate() {
+    for (number, phone) in log_in(&address, names, &witness).await?.into_iter().enumerate() {
         let (over, sent) = (over.clone(), counts.hostile.clone());
         let attack = super::hostile::attack(address.clone(), phone, number, over, sent, HOSTILE_PACE);
         people.push(tokio::spawn(attack));
     }
-    let samples = watch(&server, site.data(), duration, &counts).await?;
+    let samples = watch(&server, site.data(), duration, &counts, &witness).await?;
     over.store(true, Ordering::Relaxed);
     for person in people {
         person.await??;
     }
     report(figures, &samples, &counts);
-    server.stop().await?;
-    let stored = site.count_changes()?;
-    let acknowledged = counts.acknowledged.load(Ordering::Relaxed);
-    ensure!(stored >= acknowledged, "{acknowledged} changes were acknowledged, {stored} are stored");
-    site.verify().await
+    judge(&site, server, &witness, "soak", figures).await
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -99,7 +92,13 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 /// Looks at the server until the time is over, and kills one of its workers every half minute.
-async fn watch(server: &Server, data: PathBuf, duration: Duration, counts: &Counts) -> Result<Vec<Sample>> {
+async fn watch(
+    server: &Server,
+    data: PathBuf,
+    duration: Duration,
+    counts: &Counts,
+    witness: &Witness,
+) -> Result<Vec<Sample>> {
     let begun = Instant::now();
     let mut entropy = Entropy::from_seed([46; 32]);
     let mut tick = tokio::time::interval(SAMPLE);
@@ -130,7 +129,7 @@ async fn watch(server: &Server, data: PathBuf, duration: Duration, counts: &Coun
                 last.resident_mib,
                 last.descriptors,
                 last.wal_mib,
-                counts.acknowledged.load(Ordering::Relaxed),
+                witness.acknowledged(),
             );
         }
     }
@@ -155,7 +154,6 @@ fn report(figures: &mut Figures, samples: &[Sample], counts: &Counts) {
     figures.add("soak", "descriptors", highest(|sample| sample.descriptors));
     figures.add("soak", "wal_mib", highest(|sample| sample.wal_mib));
     for (metric, count) in [
-        ("changes_acknowledged", &counts.acknowledged),
         ("sockets_cut", &counts.cut),
         ("frames_torn", &counts.torn),
         ("logins", &counts.logins),
@@ -178,7 +176,6 @@ async fn rep(
     let phrases = Phrases::load();
     dial(&mut phone, &address).await?;
     let (customer, scope) = first_customer(&mut phone, number).await?;
-    counts.acknowledged.fetch_add(1, Ordering::Relaxed);
     let mut unsent: Option<(Vec<u8>, DocId)> = None;
     let mut round = 0;
     while !over.load(Ordering::Relaxed) {
@@ -231,7 +228,6 @@ async fn rep(
         match socket.receive_ack().await {
             Ok(ack) => {
                 accepted(&ack).or_else(|error| known(&ack).ok_or(error))?;
-                counts.acknowledged.fetch_add(1, Ordering::Relaxed);
             }
             Err(_) => {
                 phone.socket = None;

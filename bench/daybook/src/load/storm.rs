@@ -2,12 +2,14 @@
 //! back at once, each with a visit that it wrote meanwhile.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use daybook_tests::witness::Witness;
 use tokio::time::Instant;
 
-use super::{Memory, dial, first_customer, log_in, need_descriptors};
+use super::{Memory, dial, first_customer, judge, log_in, need_descriptors};
 use crate::documents::Phrases;
 use crate::figures::Figures;
 use crate::phone::{CaughtUp, Phone, accepted};
@@ -20,7 +22,7 @@ const CUSTOMERS_EACH: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// # Errors
-/// If the server fails or refuses, or phones are not in sync in time.
+/// If the server fails or refuses, phones are not in sync in time, or an invariant does not hold afterwards.
 pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     need_descriptors(4096)?;
     let site = Site::new(binary).await?;
@@ -29,7 +31,8 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     }
     let server = site.serve().await?;
     let names = (0..REPS * PHONES_EACH).map(|phone| format!("rep{}", phone / PHONES_EACH));
-    let mut phones = log_in(&server.address, names).await?;
+    let witness = Arc::new(Witness::default());
+    let mut phones = log_in(&server.address, names, &witness).await?;
     for (number, phones) in phones.chunks_mut(PHONES_EACH).enumerate() {
         dial(&mut phones[0], &server.address).await?;
         for customer in 0..CUSTOMERS_EACH {
@@ -76,7 +79,8 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     figures.add("storm_2000", "sync_s", last.duration_since(killed).as_secs_f64());
     figures.add("storm_2000", "redials", f64::from(redials));
     figures.add("storm_2000", "resident_mib", memory.peak_mib());
-    Ok(())
+    drop(phones);
+    judge(&site, server, &witness, "storm_2000", figures).await
 }
 
 /// Dials until it is let in, pushes the visit, and takes pages until the visits of the rep's other phones

@@ -1,4 +1,5 @@
-//! Helpers of this crate's own tests: writers, patches, and random edits by the schema's table.
+//! Helpers of this crate's own tests: writers, patches, random edits by the schema's table, and how often properties are
+//! tried.
 
 use crate::document::schema::{self, Content, Schema};
 use crate::document::{Document, Kind, LocalChange, Writer};
@@ -16,6 +17,16 @@ pub const START: i64 = 1_764_000_000_000;
 
 pub fn recorded(at: i64) -> Recorded {
     Recorded { at: UtcMillis(at), device: UtcMillis(at), quality: Quality::Ok, offset_minutes: 480 }
+}
+
+/// A property tried so many times, or as often as `PROPTEST_CASES` says.
+pub fn property(cases: u32) -> proptest::test_runner::Config {
+    let told = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    proptest::test_runner::Config {
+        cases: told.unwrap_or(cases),
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    }
 }
 
 pub fn person(number: u8) -> PersonId {

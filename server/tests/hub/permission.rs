@@ -411,8 +411,13 @@ fn one(changes: Vec<LocalChange>) -> Vec<u8> {
     change.bytes.clone()
 }
 
+/// How often a property is tried; `PROPTEST_CASES` says another number.
+fn cases(otherwise: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(48), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// HUB-49: whoever asks for whatever, after whatever happened: the answer and what each phone gets are
     /// those of the reference.

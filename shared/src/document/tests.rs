@@ -286,7 +286,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 10, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::testing::property(10))]
 
         /// DOC-3: each of the orders in which up to five concurrent changes can come.
         #[test]
@@ -311,7 +311,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::testing::property(48))]
 
         /// DOC-3: replicas that hold the same changes show the same, in whatever order they came.
         #[test]

@@ -262,7 +262,7 @@ mod properties {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(crate::testing::property(2_000))]
 
         /// WIRE-2: no bytes make it panic, with or without a right frame around them.
         #[test]

@@ -144,7 +144,7 @@ fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::testing::property(96))]
 
     #[test]
     fn a_rebase_keeps_what_was_meant_or_shows_it(steps in proptest::collection::vec(step(), 1..30)) {

@@ -232,7 +232,7 @@ impl Model {
 
     /// Learns that a device was revoked.
     pub fn revoke(&mut self, device: DeviceId, head: Seq) {
-        self.revoked.insert(device, head);
+        self.revoked.entry(device).or_insert(head);
     }
 
     /// The place in the log after which nothing of a revoked device may stand.

@@ -390,6 +390,8 @@ fn fail(name: &str, plan: Plan, organisation: &Image, pushes: &[Vec<PushItem>]) 
         check_file(&store)?;
         push_all(&mut Office::begin(store)?, pushes)?;
     } else {
+        // Before anything is pushed again, which would hide what was lost.
+        check_store(&office.hub.store().lookup(), expected.iter().copied())?;
         push_all(&mut office, pushes)?;
         let mut store = office.hub.into_store();
         examine(&mut store, &pushes.iter().flat_map(|items| changes_of(items)).collect())?;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use server::store::{ChangeRow, Lookup, StoreFailure};
 use shared::document::Document;
 use shared::id::{ChangeHash, DocId, PersonId, Scope, Seq};
+use shared::ledger::{EventKind, LateState};
 use shared::limits::{CHANGE_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_CHANGES_MAX, SERVER_FRAME_BYTES_MAX};
 use shared::protocol::{Item, ServerFrame, decode_server_frame};
 
@@ -124,6 +125,9 @@ pub fn check_ledger(lookup: &dyn Lookup) -> Result<Model, Violation> {
     let mut fold = Model::default();
     for event in lookup.events_all(BEGINNING, usize::MAX >> 1).map_err(failed("events"))? {
         fold.fold(&event)?;
+        if let EventKind::LateWorkSettled { late, state: LateState::Applied } = event.kind {
+            check_applied(lookup, late)?;
+        }
     }
     let mut owned: BTreeMap<PersonId, BTreeSet<DocId>> = BTreeMap::new();
     for (id, customer) in fold.customers() {
@@ -145,6 +149,16 @@ pub fn check_ledger(lookup: &dyn Lookup) -> Result<Model, Violation> {
         return Err(format!("{person:?} owns customers and is nobody (I6)"));
     }
     Ok(fold)
+}
+
+/// Late work that was said to be applied is merged and no longer only held (SIM-1).
+fn check_applied(lookup: &dyn Lookup, late: Seq) -> Result<(), Violation> {
+    for held in lookup.held_of(late).map_err(failed("late work"))? {
+        if lookup.change(held.doc, &held.hash).map_err(failed("a change"))?.is_none() {
+            return Err(format!("{:?} of {late:?} was applied and is not merged (I1)", held.hash));
+        }
+    }
+    Ok(())
 }
 
 /// A frame of the server, read as its reader will.

@@ -4,17 +4,17 @@
 
 mod kinds;
 
-pub mod chunk;
 pub mod dice;
+pub mod chunk;
 pub mod disk;
 pub mod fault;
-pub mod fuzzing;
-pub mod invariant;
-pub mod load;
-pub mod model;
 pub mod process;
-pub mod sim;
+pub mod model;
+pub mod invariant;
 pub mod witness;
 pub mod world;
+pub mod load;
+pub mod fuzzing;
+pub mod sim;
 #[cfg(feature = "planted")]
 pub mod planted;

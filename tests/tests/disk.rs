@@ -376,13 +376,13 @@ fn fail(name: &str, plan: Plan, organisation: &Image, pushes: &[Vec<PushItem>]) 
     }
     let failed = mounted.lock().failed;
     mounted.lock().plan(None);
+    let mut dice = Dice::new(plan.nth);
+    let mut replay = Replay::of(organisation);
+    mounted.lock().steps.iter().for_each(|step| replay.advance(step, &mut dice));
+    let image = replay.crash(&mut dice);
     if plan.for_ever {
         // The process dies with its disk, and starts again on another.
         drop(office);
-        let mut dice = Dice::new(plan.nth);
-        let mut replay = Replay::of(organisation);
-        mounted.lock().steps.iter().for_each(|step| replay.advance(step, &mut dice));
-        let image = replay.crash(&mut dice);
         drop(mounted);
         let healed = Mounted::new(name, Disk::holding(image));
         let mut store = open(&healed, HONEST, false)?;
@@ -390,8 +390,9 @@ fn fail(name: &str, plan: Plan, organisation: &Image, pushes: &[Vec<PushItem>]) 
         check_file(&store)?;
         push_all(&mut Office::begin(store)?, pushes)?;
     } else {
-        // Before anything is pushed again, which would hide what was lost.
+        // Before anything is pushed again, which would hide what was lost: as the process sees it, and as the disk holds it.
         check_store(&office.hub.store().lookup(), expected.iter().copied())?;
+        look(&format!("{name} once"), &image, &expected, HONEST)?;
         push_all(&mut office, pushes)?;
         let mut store = office.hub.into_store();
         examine(&mut store, &pushes.iter().flat_map(|items| changes_of(items)).collect())?;

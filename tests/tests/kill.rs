@@ -1,5 +1,5 @@
 //! `kill -9` of the real server in the middle of a hundred pushing phones: afterwards everything acknowledged is there (I1),
-//! at the end every invariant of the store holds, and `daybook verify` agrees. `DAYBOOK_KILLS` says how often; 20 by default.
+//! at the end the whole store is judged, and `daybook verify` agrees. `DAYBOOK_KILLS` says how often; 20 by default.
 //! `DAYBOOK_KILL_MIB` fills the database before: then every start must be ready within three seconds.
 
 use std::sync::atomic::{AtomicBool, Ordering};

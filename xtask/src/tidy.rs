@@ -89,7 +89,7 @@ fn check_module_order(root: &Path, lib: &Path, text: &str, complaints: &mut Vec<
         let mut files = Vec::new();
         collect(&root.join(folder).join(module), &mut files);
         files.push(root.join(folder).join(format!("{module}.rs")));
-        files.retain(|file| !is_test_module(file));
+        files.retain(|file| !is_test_module(file.strip_prefix(root.join(folder)).unwrap_or(file)));
         for file in files {
             let Ok(source) = fs::read_to_string(&file) else { continue };
             for later in &modules[place + 1..] {

@@ -138,3 +138,22 @@ test('work written without a network survives a reload and a closed browser, and
   });
   assert.deepEqual(rep.complaints, []);
 });
+
+// PWA-18
+test('what is called saved is counted as unsent at that moment, before anything else is told to the screen', async () => {
+  const rep = await open('陈晓');
+  await rep.settled();
+  await rep.installed();
+  await rep.context.setOffline(true);
+  // From the next screen on it hears answers alone, and not that something changed.
+  await rep.page.addInitScript(() => {
+    window.Worker = class extends window.Worker {
+      set onmessage(hear) {
+        super.onmessage = (event) => event.data.type === 'changed' || hear(event);
+      }
+    };
+  });
+  await rep.createCustomer('蓬莱海源水产有限公司');
+  await rep.page.locator('a[href="/outbox"]:visible', { hasText: '1 条未传' }).first().waitFor();
+  assert.deepEqual(rep.complaints, []);
+});

@@ -24,7 +24,8 @@ export class CallProblem extends Error {
 }
 
 type Waiter = { resolve: (value: unknown) => void; reject: (problem: CallProblem) => void; call: Call };
-type Live = { again: () => void };
+/** A question that is asked again; `again` resolves when an answer from after that moment was taken. */
+type Live = { over: boolean; again: () => Promise<void> };
 
 /** How often a worker whose core broke is started again before the person is told (PWA-8). */
 const RESTARTS_MAX = 3;
@@ -49,7 +50,8 @@ class Core {
 
   private worker: Worker | null = null;
   private readonly waiters = new Map<number, Waiter>();
-  private readonly live = new Set<Live>();
+  private readonly lives = new Set<Live>();
+  private standing: Live | null = null;
   private next = 1;
   private restarts = 0;
 
@@ -60,7 +62,7 @@ class Core {
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') void this.call({ type: 'wake' }).catch(() => null);
     });
-    this.subscribe({ type: 'status' }, (status) => {
+    this.standing = this.live({ type: 'status' }, (status) => {
       this.status = status;
       this.looked = true;
     });
@@ -75,8 +77,17 @@ class Core {
     return person === null ? null : (this.roles.get(person) ?? null);
   }
 
-  /** Asks the worker. Rejects with [`CallProblem`]. */
-  call<C extends Call>(call: C): Promise<Results[C['type']]> {
+  /**
+   * Asks the worker. What a person saved is answered for only when the status counts it: no screen says for one
+   * moment that it is with the company. Rejects with [`CallProblem`].
+   */
+  async call<C extends Call>(call: C): Promise<Results[C['type']]> {
+    const answer = await this.ask(call);
+    if (call.type === 'edit' || call.type === 'command') await this.standing?.again();
+    return answer;
+  }
+
+  private ask<C extends Call>(call: C): Promise<Results[C['type']]> {
     const n = this.next++;
     return new Promise((resolve, reject) => {
       this.waiters.set(n, { resolve: resolve as (value: unknown) => void, reject, call });
@@ -90,39 +101,48 @@ class Core {
 
   /** Asks now and again whenever something changed. Returns what ends it. */
   subscribe<Q extends Query>(query: Q, take: (answer: Answers[Q['type']]) => void): () => void {
-    let over = false;
-    let asking = false;
-    let stale = false;
+    const live = this.live(query, take);
+    return () => {
+      live.over = true;
+      this.lives.delete(live);
+    };
+  }
+
+  private live<Q extends Query>(query: Q, take: (answer: Answers[Q['type']]) => void): Live {
+    let asking: Promise<void> | null = null;
+    let next: Promise<void> | null = null;
     let last = '';
     const ask = async () => {
-      if (asking) {
-        stale = true;
-        return;
-      }
-      asking = true;
       try {
         const answer = await this.query(query);
         const text = JSON.stringify(answer);
-        if (!over && text !== last) {
+        if (!live.over && text !== last) {
           last = text;
           take(answer);
         }
       } catch {
         // The next change asks again.
       }
-      asking = false;
-      if (stale && !over) {
-        stale = false;
-        void ask();
+    };
+    // One question at a time: everybody who wants to know meanwhile waits for the one that follows.
+    const again = (): Promise<void> => {
+      if (live.over) return Promise.resolve();
+      if (asking !== null) {
+        next ??= asking.then(() => {
+          next = null;
+          return again();
+        });
+        return next;
       }
+      asking = ask().then(() => {
+        asking = null;
+      });
+      return asking;
     };
-    const live = { again: () => void ask() };
-    this.live.add(live);
-    if (this.ready) void ask();
-    return () => {
-      over = true;
-      this.live.delete(live);
-    };
+    const live: Live = { over: false, again };
+    this.lives.add(live);
+    if (this.ready) void again();
+    return live;
   }
 
   private post(message: ToWorker): void {
@@ -189,7 +209,7 @@ class Core {
   }
 
   private askAll(): void {
-    for (const live of this.live) live.again();
+    for (const live of this.lives) void live.again();
   }
 
   /** The core's table of a kind of document. */

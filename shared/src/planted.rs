@@ -33,6 +33,7 @@ bugs! {
     AcksFailedCommit: "I2", "the server acknowledges a group that its disk refused";
     StaleSnapshot: "I2", "a snapshot is stored without the change that it was made for";
     SkipsChange: "I3", "the last change of a live page is left out";
+    OrdersByDeviceClock: "I3", "a timeline is ordered by the clocks of the devices";
     OwnReceipt: "I3", "the author's phone shows its own time as the time of receipt";
     PageSkipsGrants: "I4", "a page is read by grants that have ended";
     RingSkipsGrants: "I4", "a live page holds every scope that the commit touched";
@@ -41,6 +42,7 @@ bugs! {
     TransferNotFolded: "I6", "a transfer is an event and not in the table of customers";
     AcceptsTwice: "I6", "a customer is accepted again and gets a second code";
     ActorOfAnyDevice: "I7", "the actor of another device is taken";
+    ReusesActor: "I7", "a fresh store, as after an eviction, goes on as its person's former actor, and the server lets it";
     AttributedToAuthor: "I7", "a change is attributed to the author of the document";
     RefusalWedges: "I8", "a refused change keeps its document from being sent for ever";
     PausesForEver: "I8", "what was refused in passing is never offered again";
@@ -52,6 +54,7 @@ bugs! {
     EventsTwice: "I11", "a phone takes ledger events again that it holds";
     SendsBeforeStored: "I13", "a phone sends what its disk has not confirmed";
     SaysSavedTooSoon: "I13", "a phone shows as saved what its disk has not confirmed";
+    SaysSentTooSoon: "I13", "a phone shows as arrived what the server has not acknowledged";
 }
 
 /// Whether this bug is planted in this thread.

@@ -11,6 +11,7 @@ use crate::id::{DocId, PersonId};
 use crate::ledger::CustomerRecord;
 use crate::limits::CLOCK_AHEAD_MS_MAX;
 use crate::order;
+use crate::planted::{self, Bug};
 use crate::time::{Quality, Recorded, StatedTime, UtcMillis};
 use crate::view::{FieldMap, SyncState, TimelineEntry};
 
@@ -60,6 +61,9 @@ pub fn sort(entries: &mut [TimelineEntry], record: Option<&CustomerRecord>) {
 }
 
 fn place(entry: &TimelineEntry, known_since: Option<UtcMillis>) -> UtcMillis {
+    if let Some(recorded) = entry.recorded.filter(|_| planted::is(Bug::OrdersByDeviceClock)) {
+        return recorded.device;
+    }
     let stated = entry.at.begins();
     let is_suspect = entry.marks.iter().any(|mark| mark == "clock_suspect");
     if !is_suspect || matches!(entry.at, StatedTime::Day(_)) {

@@ -64,10 +64,12 @@ kinds! {
     AdmissionWorkerDied,
     /// No admission worker can be started, or the machine gives it no time to work.
     AdmissionWorkerAbsent,
-    /// The server dies between two of its outputs, before a commit.
+    /// The server dies before a commit.
     ServerCrashedBeforeCommit,
     /// The server dies after a commit, before its answer left.
     ServerCrashedAfterCommit,
+    /// The server dies after its hub said what it wants, before it is done.
+    ServerCrashedBetweenOutputs,
     /// The server's disk refuses a group.
     ServerWriteFailed,
     /// The server comes back from an older copy of its store (S14).
@@ -78,6 +80,10 @@ kinds! {
     PersonDisabled,
     /// A device is revoked.
     DeviceRevoked,
+    /// A rep moves to another team.
+    TeamChanged,
+    /// The organisation's settings change.
+    SettingsChanged,
     /// Bytes of nobody's making arrive on a session.
     HostileFrame,
     /// The server refused an edit by a rule.

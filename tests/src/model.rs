@@ -29,6 +29,8 @@ pub struct TypedEdit {
     /// Whether its phone still knows it as its own: an older copy of the phone's disk does not know the actor under
     /// which it was made.
     pub own: bool,
+    /// Whether its phone has heard from the server that it arrived, or that it was refused.
+    pub told: bool,
 }
 
 /// What the ledger must say of one customer.
@@ -50,7 +52,7 @@ pub struct Model {
     codes: BTreeSet<String>,
     provisional: BTreeSet<String>,
     requests: BTreeSet<RequestId>,
-    held: BTreeMap<Seq, LateState>,
+    held: BTreeMap<Seq, (LateState, DocId)>,
     last_seq: Seq,
     acknowledged: BTreeMap<ChangeHash, (DocId, DeviceId)>,
     actors: BTreeMap<ActorId, DeviceId>,
@@ -119,14 +121,16 @@ impl Model {
                 self.learn_request(event)?;
             }
             EventKind::LateWorkArrived { late } => {
-                self.held.insert(event.seq, late.state);
+                self.held.insert(event.seq, (late.state, late.customer));
                 let former =
                     self.customers.get(&late.customer).is_some_and(|c| c.owners.contains(&late.person));
                 hold!(former, "late work of somebody who never owned {:?}", late.customer);
             }
             EventKind::LateWorkSettled { late, state } => {
-                let before = self.held.insert(*late, *state);
-                hold!(before == Some(LateState::Held), "late work {late:?} settled from {before:?}");
+                let known =
+                    self.held.get_mut(late).ok_or_else(|| format!("{late:?} settled and never held"))?;
+                hold!(known.0 == LateState::Held, "late work {late:?} settled from {:?}", known.0);
+                known.0 = *state;
                 hold!(matches!(state, LateState::Applied | LateState::Dismissed), "settled as {state:?}");
                 self.learn_request(event)?;
             }
@@ -193,6 +197,12 @@ impl Model {
     /// A customer's record.
     pub fn customer(&self, id: DocId) -> Option<&Customer> {
         self.customers.get(&id)
+    }
+
+    /// Late work that waits for a decision, each with its customer.
+    pub fn held(&self) -> impl Iterator<Item = (Seq, DocId)> {
+        let waits = self.held.iter().filter(|(_, (state, _))| *state == LateState::Held);
+        waits.map(|(late, (_, customer))| (*late, *customer))
     }
 
     /// Every registered customer.

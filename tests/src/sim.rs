@@ -207,6 +207,8 @@ fn report(world: &World) -> Report {
 pub struct Sweep {
     /// Steps of the seed's world.
     pub steps: u64,
+    /// Outputs of its server's hub.
+    pub outputs: u64,
     /// Worlds lived through.
     pub worlds: u64,
     /// Those in which the strike was more than an attempt.
@@ -218,11 +220,13 @@ pub struct Sweep {
 /// # Errors
 /// The violation of one of them; the other threads stop after their world.
 pub fn sweep(seed: u64, stride: u64) -> Result<Sweep, Box<Failure>> {
-    let steps = run(seed)?.steps;
-    let places: Vec<StrikeAt> = (1..=steps)
-        .step_by(stride as usize)
-        .flat_map(|step| Strike::ALL.iter().map(move |strike| StrikeAt { strike: *strike, step }))
-        .collect();
+    let world = run_shaped(seed, None)?;
+    let (steps, outputs) = (world.steps, world.server.outputs);
+    let places_of = |strike: Strike| {
+        let last = if strike == Strike::KillServer { outputs } else { steps };
+        (1..=last).step_by(stride as usize).map(move |step| StrikeAt { strike, step })
+    };
+    let places: Vec<StrikeAt> = Strike::ALL.iter().copied().flat_map(places_of).collect();
     let (next, struck) = (AtomicUsize::new(0), AtomicU64::new(0));
     let failure: Mutex<Option<Box<Failure>>> = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -245,7 +249,7 @@ pub fn sweep(seed: u64, stride: u64) -> Result<Sweep, Box<Failure>> {
     });
     match failure.into_inner().expect("no thread panics with it") {
         Some(failure) => Err(failure),
-        None => Ok(Sweep { steps, worlds: places.len() as u64, struck: struck.into_inner() }),
+        None => Ok(Sweep { steps, outputs, worlds: places.len() as u64, struck: struck.into_inner() }),
     }
 }
 

@@ -16,7 +16,7 @@ use shared::refusal::{Refusal, Rule};
 use shared::time::UtcMillis;
 
 use super::SessionId;
-use super::group::{DocumentWork, Group, Planned, PlannedPush, Standing};
+use super::group::{DocumentWork, Group, Planned, PlannedPush, Standing, takes_any_actor};
 use super::ring::{Entry, FeedChange, Touch};
 use crate::admission::{Admitted, Verdict};
 use crate::store::{ChangeRow, DocumentRow, HeldChange, Store, StoreFailure, Transaction, scope_key};
@@ -306,7 +306,7 @@ impl<'t, T: Transaction> Posting<'t, T> {
                 continue;
             }
             match self.tx.lookup().actor(actor)? {
-                Some((device, _)) if device != change.device && !planted::is(Bug::ActorOfAnyDevice) => {
+                Some((device, _)) if device != change.device && !takes_any_actor() => {
                     return Ok(Some(nth));
                 }
                 Some(_) => {}

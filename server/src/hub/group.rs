@@ -24,6 +24,11 @@ const GROUP_ITEMS_MAX: usize = 512;
 /// Bytes of changes in one group.
 const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Two planted bugs: an actor is taken from whatever device.
+pub(super) fn takes_any_actor() -> bool {
+    planted::is(Bug::ActorOfAnyDevice) || planted::is(Bug::ReusesActor)
+}
+
 /// A push as it waits.
 pub(super) struct Waiting {
     pub(super) session: SessionId,
@@ -434,7 +439,7 @@ impl Planner<'_> {
             Some(device) => Some(*device),
             None => self.lookup.actor(header.actor)?.map(|(device, _)| device),
         };
-        if owner.is_some_and(|device| device != self.device) && !planted::is(Bug::ActorOfAnyDevice) {
+        if owner.is_some_and(|device| device != self.device) && !takes_any_actor() {
             return Err(Rule::ActorForeign.into());
         }
         let last = match self.group.seqs.get(&(change.doc, header.actor)) {

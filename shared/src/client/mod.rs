@@ -53,6 +53,7 @@ use crate::entropy::Entropy;
 use crate::id::{DeviceId, DocId, PersonId, RequestId, Scope, Seq};
 use crate::json::{Fields, FromJson};
 use crate::ledger::{Command, Person, Team};
+use crate::planted::{self, Bug};
 use crate::protocol::Cursor;
 use crate::refusal::Refusal;
 use crate::sorted::Set;
@@ -300,6 +301,9 @@ impl Client {
         if is_other_device && !is_other {
             // The actor belongs to the device that this phone was: it would be refused from now on.
             self.renew_actor();
+        }
+        if planted::is(Bug::ReusesActor) && self.meta.profile.is_none() {
+            self.meta.actor = crate::id::ActorId(person.0);
         }
         self.meta.profile = Some(profile);
         self.index.touch_names();

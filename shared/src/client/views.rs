@@ -83,7 +83,7 @@ impl Client {
             |number: &u64| !self.storing.is_stored(Key::Out(*number)) && !planted::is(Bug::SaysSavedTooSoon);
         if moment == Moment::Present && pending.iter().any(is_saving) {
             SyncState::Saving
-        } else if !pending.is_empty() {
+        } else if !pending.is_empty() && !planted::is(Bug::SaysSentTooSoon) {
             SyncState::Local
         } else {
             SyncState::Server
@@ -139,6 +139,7 @@ impl Client {
             {
                 SyncState::Saving
             }
+            Moment::Present if planted::is(Bug::SaysSentTooSoon) => SyncState::Server,
             Moment::Present | Moment::Stored => SyncState::Local,
         };
         unsent.map(state).min().unwrap_or(SyncState::Server)

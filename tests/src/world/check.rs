@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use server::store::{Lookup, Store};
 use shared::id::{ChangeHash, DocId, Scope};
-use shared::view::{Answer, Query};
+use shared::view::{Answer, Query, TimelineEntry};
 
 use crate::fault::Fault;
 use crate::invariant::{self, BEGINNING, END};
 use crate::model::Violation;
 use crate::world::World;
 use crate::world::disk::contains;
+use crate::world::people::says;
 
 /// Every text that the server has ever put on disk in a change, merged or held.
 pub struct StoredTokens(Vec<u8>);
@@ -173,6 +174,9 @@ impl World {
         let Some(Answer::Timeline(entries)) = self.query(phone, &Query::Timeline { customer }) else {
             return Err(format!("phone {phone} does not show the timeline of {customer:?}"));
         };
+        check_order(&entries).map_err(|entry| {
+            format!("phone {phone} shows {entry} of {customer:?} before what took place earlier (I3, TL-10)")
+        })?;
         let entries: Vec<_> = entries
             .iter()
             .map(|entry| {
@@ -251,14 +255,28 @@ impl World {
             let Some(Answer::Refused(refused)) = self.query(phone, &Query::Refused) else {
                 return Err(format!("phone {phone} is off in a healed world"));
             };
-            let words = serde_json::to_string(&refused).expect("a view is plain data");
-            if !words.contains(&edit.token) {
+            if !refused.iter().any(|view| says(&view.edit, &edit.token)) {
                 return Err(format!("what was typed on phone {phone} is lost: {edit:?} (I1, SIM-9)"));
             }
             self.faults.count(Fault::EditRefused);
         }
         Ok(())
     }
+}
+
+/// A timeline stands in the order in which things took place, by clocks that are to be believed. Names the entry that does
+/// not.
+fn check_order(entries: &[TimelineEntry]) -> Result<(), String> {
+    let believed = entries.iter().filter(|entry| !entry.marks.iter().any(|mark| mark == "clock_suspect"));
+    let mut latest = None;
+    for entry in believed {
+        let at = entry.at.begins();
+        if latest.is_some_and(|latest| at < latest) {
+            return Err(entry.id.clone());
+        }
+        latest = Some(at);
+    }
+    Ok(())
 }
 
 /// Where two values part, for people.

@@ -126,6 +126,11 @@ impl Machine {
         answer
     }
 
+    /// As [`Client::query`], and not on tape.
+    pub fn peek(&mut self, now: Now, query: &Query) -> Answer {
+        self.client.query(now, query)
+    }
+
     /// As [`Client::handle_login`].
     pub fn handle_login(&mut self, now: Now, profile: Profile) {
         self.write("login", now, || json!({ "json": write_text(&profile) }));

@@ -23,6 +23,7 @@ pub mod workers;
 use std::collections::BTreeMap;
 
 use shared::id::{DeviceId, PersonId};
+use shared::ledger::Team;
 use shared::ledger::people::Role;
 
 use crate::dice::Dice;
@@ -143,6 +144,10 @@ pub struct World {
     pub healed: bool,
     /// Somebody with a login, no customers and bad intentions.
     pub stranger: ::server::hub::Identity,
+    /// The assistant at a desk, whose requests the network does not delay.
+    pub desk: ::server::hub::Identity,
+    /// The teams.
+    pub teams: Vec<Team>,
     /// Pushes that were answered in full.
     pub overheard: Vec<Overheard>,
     /// Edits and commands that a phone refused at once.
@@ -186,6 +191,8 @@ impl World {
             tapes: None,
             healed: false,
             stranger: ::server::hub::Identity { person: PersonId([0; 16]), device: DeviceId([0; 16]) },
+            desk: ::server::hub::Identity { person: PersonId([0; 16]), device: DeviceId([0; 16]) },
+            teams: Vec::new(),
             overheard: Vec::new(),
             refused_at_once: 0,
             commands_taken: 0,
@@ -318,7 +325,7 @@ impl World {
     fn mishap(&mut self) -> Result<(), Violation> {
         let in_use: Vec<usize> = self.phones_in_use().collect();
         let phone = *self.dice.pick(&in_use).expect("some phone is always in use");
-        let draw = self.dice.below(116);
+        let draw = self.dice.below(119);
         if cause_of_mishap(draw).is_some_and(|cause| !self.shape.has(cause)) {
             return Ok(());
         }
@@ -355,6 +362,8 @@ impl World {
             }
             108..111 => self.skew_phone(phone)?,
             111..115 => self.newer_document()?,
+            115..118 => self.move_team(phone)?,
+            118 => self.change_settings()?,
             _ => {}
         }
         Ok(())
@@ -506,6 +515,7 @@ fn cause_of_mishap(draw: u64) -> Option<Cause> {
         104..108 => Cause::FullDisk,
         108..111 => Cause::Skew,
         111..115 => Cause::NewerSchema,
+        115..119 => Cause::Office,
         _ => return None,
     })
 }

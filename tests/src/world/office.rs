@@ -5,10 +5,10 @@ use server::hub::{Administration, AdministrationFailure, Identity, administer};
 use server::store::{DeviceRow, Lookup, SqliteStore, Store};
 use shared::client::Profile;
 use shared::id::{DeviceId, PersonId, TeamId};
-use shared::ledger::Team;
 use shared::ledger::people::{Person, Role};
-use shared::protocol::PendingCounts;
-use shared::time::UtcMillis;
+use shared::ledger::{Command, Team};
+use shared::protocol::{ClientFrame, PendingCounts, Push, PushItem, encode};
+use shared::time::{Quality, Recorded, UtcMillis};
 
 use crate::fault::Fault;
 use crate::model::Violation;
@@ -34,12 +34,14 @@ impl World {
         if self.dice.permille(500) {
             self.employ("rep2", Role::Rep, south, &teams, 1)?;
         }
-        self.employ("assistant", Role::Assistant, None, &teams, 1)?;
+        let assistant = self.employ("assistant", Role::Assistant, None, &teams, 1)?;
         let managed = *self.dice.pick(&[north, south, None]).expect("three choices");
         self.employ("manager", Role::Manager, managed, &teams, 1)?;
         let person = self.employ("stranger", Role::Rep, south, &teams, 0)?;
         let device = self.register_device(person)?;
         self.stranger = Identity { person, device };
+        self.desk = Identity { person: assistant, device: self.register_device(assistant)? };
+        self.teams = teams.to_vec();
         self.server_boot()
     }
 
@@ -108,10 +110,10 @@ impl World {
     /// The administrator revokes a rep's device.
     pub fn revoke_device(&mut self, phone: usize) -> Result<(), Violation> {
         let live = self.phones.iter().filter(|phone| !self.model.is_revoked(phone.device)).count();
-        if live < 4 || !self.is_rep(phone) {
+        let device = self.phones[phone].device;
+        if live < 4 || !self.is_rep(phone) || self.model.is_revoked(device) {
             return Ok(());
         }
-        let device = self.phones[phone].device;
         self.note(|| format!("the device of phone {phone} is revoked"));
         self.faults.count(Fault::DeviceRevoked);
         // From the commit on nothing may leave for it, so the model knows before the hub's outputs are seen.
@@ -141,6 +143,39 @@ impl World {
             (Ok(()), true) => Err("a person who owns customers was disabled (R4)".to_owned()),
             (Err(failure), _) => Err(format!("a person without customers cannot be disabled: {failure}")),
         }
+    }
+
+    /// The administrator moves a rep to the other team: its manager sees the rep's customers from then on.
+    pub fn move_team(&mut self, phone: usize) -> Result<(), Violation> {
+        let Some(person) = self.model.person(self.phones[phone].person).cloned() else { return Ok(()) };
+        let other = self.teams.iter().find(|team| Some(team.id) != person.team).map(|team| team.id);
+        if person.role != Role::Rep || !person.active {
+            return Ok(());
+        }
+        self.note(|| format!("{} moves to {other:?}", person.name));
+        self.faults.count(Fault::TeamChanged);
+        let moved = Person { team: other, ..person };
+        self.administer(Administration::SetPerson { person: moved, by: None })?
+            .map_err(|failure| format!("a person cannot be moved: {failure}"))
+    }
+
+    /// The administrator changes when an entry counts as late.
+    pub fn change_settings(&mut self) -> Result<(), Violation> {
+        let mut settings = self.server.store().lookup().settings().map_err(|failure| failure.to_string())?;
+        settings.late_upload_minutes = self.dice.between(1, 600) as i64;
+        self.note(|| format!("late is from {} minutes on", settings.late_upload_minutes));
+        self.faults.count(Fault::SettingsChanged);
+        self.administer(Administration::PutSettings(settings))?
+            .map_err(|failure| format!("settings cannot be changed: {failure}"))
+    }
+
+    /// The assistant asks for something at a desk: it is before the hub at once.
+    pub fn ask_at_desk(&mut self, command: Command) -> Result<(), Violation> {
+        let at = UtcMillis(self.now_ms);
+        let recorded = Recorded { at, device: at, quality: Quality::Ok, offset_minutes: 480 };
+        let id = self.dice.aside().entropy().request_id();
+        let push = Push { batch: 1, items: vec![PushItem::Request { id, command, recorded }] };
+        self.speak_and_leave(self.desk, vec![self.hello(), encode(&ClientFrame::Push(push))])
     }
 
     /// The administrator makes a backup of the running server.
@@ -178,13 +213,10 @@ impl World {
         // The office still knows whom it locked out and which phones it gave out; a login does the rest.
         for phone in 0..self.phones.len() {
             let (person, device) = (self.phones[phone].person, self.phones[phone].device);
-            if self.model.is_revoked(device) {
-                continue;
-            }
             let known = self.server.store().lookup().device(device).map_err(|failure| failure.to_string())?;
-            if known.is_none() {
-                let now = UtcMillis(self.now_ms);
-                let row = DeviceRow {
+            let now = UtcMillis(self.now_ms);
+            let command = match (known, self.model.is_revoked(device)) {
+                (None, false) => Administration::PutDevice(DeviceRow {
                     id: device,
                     person,
                     label: "simulated".to_owned(),
@@ -193,10 +225,12 @@ impl World {
                     pending: PendingCounts::default(),
                     software: String::new(),
                     revoked_at: None,
-                };
-                administer(self.server.idle_store(), now, &Administration::PutDevice(row))
-                    .map_err(|failure| format!("a device cannot be registered again: {failure}"))?;
-            }
+                }),
+                (Some(row), true) if row.revoked_at.is_none() => Administration::RevokeDevice { device },
+                _ => continue,
+            };
+            administer(self.server.idle_store(), now, &command)
+                .map_err(|failure| format!("{command:?} after a restore: {failure}"))?;
         }
         let disks = self.phones.len();
         for phone in 0..disks {

@@ -1,20 +1,26 @@
 //! A phone of the simulated world: the client machine on a disk, a clock and a connection that may all
 //! fail. This is a driver like the browser's worker; it decides nothing that a driver would not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use server::store::{Lookup, Store};
 use shared::client::{Disconnect, Output, Profile};
 use shared::id::{DeviceId, DocId, IncarnationId, PersonId};
 use shared::limits::{BATCH_ITEMS_MAX, PUSHES_IN_FLIGHT_MAX};
-use shared::protocol::{ClientFrame, Push, PushItem, ServerFrame, decode_client_frame, decode_server_frame};
-use shared::view::{Answer, Link, Query, StatusView};
+use shared::protocol::{
+    ClientFrame, Item, ItemResult, Push, PushItem, ServerFrame, decode_client_frame, decode_server_frame,
+    encode,
+};
+use shared::view::{Answer, Link, Query, StatusView, SyncState};
 
 use crate::fault::Fault;
-use crate::model::Violation;
+use crate::invariant::{BEGINNING, END};
+use crate::model::{TypedEdit, Violation};
 use crate::world::clock::Clock;
-use crate::world::disk::{Disk, Rows};
+use crate::world::disk::{Disk, Rows, contains};
 use crate::world::machine::Machine;
 use crate::world::network::Direction;
+use crate::world::people::says;
 use crate::world::skew::Software;
 use crate::world::{Event, World};
 
@@ -52,6 +58,8 @@ pub struct Phone {
     pub software: Software,
     /// The page that it took last.
     pub last_page: Option<Vec<u8>>,
+    /// What it pushed and got no answer for, by connection and batch.
+    pub pushed: BTreeMap<(u64, u64), Vec<PushItem>>,
     /// The life of a restored server that it has not met yet.
     pub unmet: Option<IncarnationId>,
 }
@@ -76,6 +84,7 @@ impl Phone {
             full_until_ms: 0,
             software: Software::Same,
             last_page: None,
+            pushed: BTreeMap::new(),
             unmet: None,
         }
     }
@@ -88,6 +97,14 @@ impl World {
         let phone = &mut self.phones[phone];
         let now = phone.clock.now(now_ms);
         phone.client.as_mut().map(|client| client.query(now, query))
+    }
+
+    /// As [`World::query`], of what nobody at the phone asked.
+    fn peek(&mut self, phone: usize, query: &Query) -> Option<Answer> {
+        let now_ms = self.now_ms;
+        let phone = &mut self.phones[phone];
+        let now = phone.clock.now(now_ms);
+        phone.client.as_mut().map(|client| client.peek(now, query))
     }
 
     /// What a phone says of itself; none while it is off.
@@ -151,7 +168,82 @@ impl World {
         let Some(client) = phone.client.as_mut() else { return Ok(None) };
         let value = input(client, now);
         self.drain_phone(index)?;
+        self.check_shown(index)?;
         Ok(Some(value))
+    }
+
+    /// What is not on the phone's disk is shown as being saved, and what the server has not acknowledged as being here
+    /// alone (SIM-13).
+    pub fn check_shown(&mut self, index: usize) -> Result<(), Violation> {
+        let Phone { device, is_former_tab, .. } = self.phones[index];
+        let is_own = |edit: &&TypedEdit| {
+            edit.phone == index && edit.device == device && edit.expected && edit.own && !edit.told
+        };
+        let untold: Vec<TypedEdit> = self.model.typed.iter().filter(is_own).cloned().collect();
+        if untold.is_empty() || is_former_tab || self.phones[index].client.is_none() {
+            return Ok(());
+        }
+        let Some(Answer::Refused(refused)) = self.peek(index, &Query::Refused) else { return Ok(()) };
+        for edit in untold {
+            let allowed: &[SyncState] =
+                if edit.saved { &[SyncState::Saving, SyncState::Local] } else { &[SyncState::Saving] };
+            let shown = self.shown_sync(index, edit.doc);
+            if shown.is_some_and(|shown| !allowed.contains(&shown))
+                && !refused.iter().any(|view| says(&view.edit, &edit.token))
+            {
+                return Err(format!("phone {index} shows {shown:?} of {edit:?} (I13)"));
+            }
+        }
+        Ok(())
+    }
+
+    /// How far a document has come, as a phone shows it.
+    fn shown_sync(&mut self, index: usize, doc: DocId) -> Option<SyncState> {
+        if let Some(Answer::Customer(Some(card))) = self.peek(index, &Query::Customer { id: doc }) {
+            return Some(card.row.sync);
+        }
+        match self.peek(index, &Query::Visit { id: doc }) {
+            Some(Answer::Visit(Some(visit))) => Some(visit.entry.sync),
+            _ => None,
+        }
+    }
+
+    /// The phone hears from the server of these edits: that they arrived, or that they were refused for good.
+    fn hear_of(&mut self, index: usize, id: u64, frame: &ServerFrame) {
+        let device = self.phones[index].device;
+        let mut told = Vec::new();
+        match frame {
+            ServerFrame::Ack(ack) => {
+                let items = self.phones[index].pushed.remove(&(id, ack.batch)).unwrap_or_default();
+                let is_told = |result: &ItemResult| match result {
+                    ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => true,
+                    ItemResult::Refused(refusal) => !refusal.rule.is_passing(),
+                    ItemResult::Skipped => false,
+                };
+                for (item, _) in items.into_iter().zip(&ack.results).filter(|(_, result)| is_told(result)) {
+                    if let PushItem::Change { doc, change, .. } = item {
+                        told.push((doc, change.to_vec()));
+                    }
+                }
+            }
+            ServerFrame::Page(page) => {
+                for item in page.items.clone().unpack().unwrap_or_default() {
+                    if let Item::Snapshot { doc, .. } | Item::Changes { doc, .. } = &item {
+                        let doc = *doc;
+                        // The server may have been set back since; what it sent says it by itself.
+                        told.push((doc, encode(&item)));
+                        let lookup = self.server.store().lookup();
+                        let changes = lookup.changes(doc, BEGINNING, END).unwrap_or_default();
+                        told.extend(changes.into_iter().map(|(_, bytes)| (doc, bytes)));
+                    }
+                }
+            }
+            _ => {}
+        }
+        for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.device == device) {
+            edit.told |=
+                told.iter().any(|(doc, bytes)| *doc == edit.doc && contains(bytes, edit.token.as_bytes()));
+        }
     }
 
     fn drain_phone(&mut self, index: usize) -> Result<(), Violation> {
@@ -243,6 +335,7 @@ impl World {
     /// What a phone has out on one connection is bounded (I9, SIM-15).
     fn check_window(&mut self, index: usize, push: &Push) -> Result<(), Violation> {
         let Some(id) = self.phones[index].connection else { return Ok(()) };
+        self.phones[index].pushed.insert((id, push.batch), push.items.clone());
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         connection.pushes_unanswered += 1;
         if connection.pushes_unanswered > PUSHES_IN_FLIGHT_MAX || push.items.len() > BATCH_ITEMS_MAX {
@@ -292,7 +385,10 @@ impl World {
             return Ok(());
         }
         phone.dialling = false;
-        if let Some(why) = self.refuses_login(index) {
+        // Some hold a ticket from a moment before they were locked out, and come to the hub with it.
+        if let Some(why) = self.refuses_login(index)
+            && self.dice.permille(700)
+        {
             self.with_client(index, |client, now| client.handle_disconnected(now, why))?;
             return Ok(());
         }
@@ -332,20 +428,22 @@ impl World {
         }
         match frame {
             Some(frame) => {
+                let heard = decode_server_frame(&frame).ok();
                 if let Some(connection) = self.connections.get_mut(&id)
-                    && matches!(decode_server_frame(&frame), Ok(ServerFrame::Ack(_)))
+                    && matches!(heard, Some(ServerFrame::Ack(_)))
                 {
                     connection.pushes_unanswered = connection.pushes_unanswered.saturating_sub(1);
                 }
-                if matches!(decode_server_frame(&frame), Ok(ServerFrame::Page(_))) {
+                if matches!(heard, Some(ServerFrame::Page(_))) {
                     self.phones[index].last_page = Some(frame.clone());
                 }
-                if let Ok(ServerFrame::Welcome(welcome)) = decode_server_frame(&frame)
+                if let Some(ServerFrame::Welcome(welcome)) = &heard
                     && self.phones[index].unmet == Some(welcome.incarnation)
                 {
                     self.phones[index].unmet = None;
                     self.forgive_what_was_let_go(index);
                 }
+                heard.iter().for_each(|heard| self.hear_of(index, id, heard));
                 self.with_client(index, |client, now| client.handle_frame(now, &frame))?;
             }
             None => {
@@ -437,10 +535,10 @@ impl World {
         let Some(client) = &self.phones[index].client else { return };
         let held: BTreeSet<DocId> = client.document_heads().into_iter().map(|(doc, _)| doc).collect();
         let Some(Answer::Refused(refused)) = self.query(index, &Query::Refused) else { return };
-        let words = serde_json::to_string(&refused).expect("a view is plain data");
         let stored = self.stored_tokens();
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected) {
-            let is_held = held.contains(&edit.doc) || words.contains(&edit.token);
+            let is_held =
+                held.contains(&edit.doc) || refused.iter().any(|view| says(&view.edit, &edit.token));
             edit.expected = (edit.own && is_held) || stored.holds(&edit.token);
         }
     }

@@ -165,6 +165,8 @@ pub struct Server {
     starts: u64,
     work: Vec<Work>,
     learned: Seq,
+    /// What its hub wanted so far.
+    pub outputs: u64,
     /// The last backup.
     pub backup: Option<Backup>,
 }
@@ -191,8 +193,14 @@ impl Server {
             starts: 0,
             work: Vec::new(),
             learned: Seq(0),
+            outputs: 0,
             backup: None,
         })
+    }
+
+    /// The last place in the log of which the model knows.
+    pub fn learned(&self) -> Seq {
+        self.learned
     }
 
     /// The store, whether the server is on or off.
@@ -444,9 +452,23 @@ impl World {
             if self.server.hub.as_mut().is_some_and(|hub| hub.store_mut().dead) {
                 continue;
             }
+            self.server.outputs += 1;
+            if self.dies_before_output() {
+                self.faults.count(Fault::ServerCrashedBetweenOutputs);
+                self.server_crash();
+                return Ok(());
+            }
             self.carry_out_for_server(output)?;
         }
         Err("the hub wants something without end".to_owned())
+    }
+
+    /// Whether the server dies after its hub said what it wants, before it is done.
+    fn dies_before_output(&mut self) -> bool {
+        if self.is_struck_at_output() {
+            return true;
+        }
+        !self.healed && self.dice.permille(self.climate.server_crash_permille / 4)
     }
 
     fn count_death(&mut self) -> Result<(), Violation> {
@@ -559,7 +581,10 @@ impl World {
             return Ok(());
         }
         for event in lookup.events_all(self.server.learned, usize::MAX >> 1).expect(BROKEN) {
-            self.model.fold(&event).map_err(|violation| format!("{violation} (I6)"))?;
+            self.model.fold(&event).map_err(|violation| {
+                // One that names its invariant is of no other.
+                if violation.contains("(I") { violation } else { format!("{violation} (I6)") }
+            })?;
             let line = format!("committed {:?} {:?}", event.seq, event.kind);
             self.trace.note(self.now_ms - crate::world::clock::EPOCH_MS, || line);
             match event.kind {
@@ -584,12 +609,7 @@ impl World {
         if let Some(connection) = self.connections.get(&id).filter(|connection| connection.is_one_shot)
             && let Some(body) = &frame
         {
-            let index = connection.phone;
-            if self.refuses_login(index).is_some() {
-                self.close_for_server(id);
-                return Ok(());
-            }
-            let phone = &self.phones[index];
+            let phone = &self.phones[connection.phone];
             let identity = Identity { person: phone.person, device: phone.device };
             return self.begin_exchange(id, identity, body);
         }
@@ -626,12 +646,11 @@ impl World {
             }
             _ => None,
         };
-        let why = match (ticket, self.refuses_login(phone)) {
-            (None, _) => Some(Goodbye::Malformed),
-            (Some(device), _) if device != self.phones[phone].device => Some(Goodbye::Unauthenticated),
-            (Some(_), Some(Disconnect::Revoked)) => Some(Goodbye::Revoked),
-            (Some(_), Some(_)) => Some(Goodbye::Unauthenticated),
-            (Some(_), None) => None,
+        // Whether the device may still come in is the hub's to say.
+        let why = match ticket {
+            None => Some(Goodbye::Malformed),
+            Some(device) if device != self.phones[phone].device => Some(Goodbye::Unauthenticated),
+            Some(_) => None,
         };
         if let Some(why) = why {
             self.put_on_wire(id, Direction::Down, encode(&ServerFrame::Goodbye(why)));
@@ -690,8 +709,10 @@ impl World {
         let identity = session.identity;
         self.note(|| format!("hub to {id:?} {:?}: {}", identity.device, trace::server_frame(&heard.frame)));
         // SIM-5
-        if self.model.is_revoked(identity.device) && !matches!(heard.frame, ServerFrame::Goodbye(_)) {
-            return Err(format!("a frame leaves for the revoked {:?} (I5)", identity.device));
+        let is_active = self.model.person(identity.person).is_some_and(|person| person.active);
+        let is_locked_out = self.model.is_revoked(identity.device) || !is_active;
+        if is_locked_out && !matches!(heard.frame, ServerFrame::Goodbye(_)) {
+            return Err(format!("a frame leaves for the locked out {:?} (I5)", identity.device));
         }
         check_grants(&self.model, identity.person, heard.scopes())?;
         let mut sung = self.model.canaries_in(bytes);

@@ -54,6 +54,8 @@ kinds! {
     Revoke,
     /// People who are disabled.
     Disable,
+    /// Teams and settings that change.
+    Office,
 }
 
 /// How much of a world is lived.

@@ -4,11 +4,12 @@
 
 use std::fmt;
 
-use shared::ledger::people::Role;
+use shared::id::{DocId, Seq};
+use shared::ledger::Command;
 
 use crate::fault::Fault;
 use crate::kinds::kinds;
-use crate::model::Violation;
+use crate::model::{Customer, Violation};
 use crate::world::World;
 
 kinds! {
@@ -18,10 +19,18 @@ kinds! {
     Accept,
     /// The assistant moves a customer to another rep.
     Transfer,
+    /// The assistant decides about late work.
+    Settle,
     /// A rep is disabled.
     Disable,
     /// A rep's device is revoked.
     Revoke,
+    /// A rep moves to another team.
+    MoveTeam,
+    /// The settings change.
+    ChangeSettings,
+    /// The server dies. Its steps are the outputs of its hub.
+    KillServer,
 }
 
 /// A strike and its step, counted from 1.
@@ -29,7 +38,7 @@ kinds! {
 pub struct StrikeAt {
     /// What is done.
     pub strike: Strike,
-    /// Before which step.
+    /// Before which step, or before which output of the server's hub.
     pub step: u64,
 }
 
@@ -52,44 +61,67 @@ impl World {
     /// Does what the shape asks for at this step.
     pub(super) fn strike_if_due(&mut self) -> Result<(), Violation> {
         match self.shape.strike {
-            Some(StrikeAt { strike, step }) if step == self.steps => self.strike(strike),
+            Some(StrikeAt { strike, step }) if step == self.steps && strike != Strike::KillServer => {
+                self.strike(strike)
+            }
             _ => Ok(()),
         }
     }
 
+    /// Whether the shape asks for the server's death before the output that is due.
+    pub(super) fn is_struck_at_output(&mut self) -> bool {
+        let due = StrikeAt { strike: Strike::KillServer, step: self.server.outputs };
+        let is_struck = self.shape.strike == Some(due);
+        self.has_struck |= is_struck;
+        is_struck
+    }
+
     fn strike(&mut self, strike: Strike) -> Result<(), Violation> {
         self.note(|| format!("at this step: {strike:?}"));
-        let Some(phone) = self.phone_for(strike) else { return Ok(()) };
         let done = |world: &World| {
-            (
-                world.commands_taken,
-                world.faults.of(Fault::PersonDisabled),
-                world.faults.of(Fault::DeviceRevoked),
-            )
+            let counted = [Fault::DeviceRevoked, Fault::SettingsChanged];
+            (world.server.learned(), counted.map(|fault| world.faults.of(fault)))
         };
         let before = done(self);
         match strike {
-            Strike::Accept => self.accept(phone)?,
-            Strike::Transfer => self.transfer(phone)?,
-            Strike::Disable => self.disable_person(phone)?,
-            Strike::Revoke => self.revoke_device(phone)?,
+            Strike::Accept | Strike::Transfer | Strike::Settle => {
+                if let Some(command) = self.command_for(strike) {
+                    self.ask_at_desk(command)?;
+                }
+            }
+            Strike::Disable | Strike::Revoke | Strike::MoveTeam => {
+                let reps: Vec<usize> = self.phones_in_use().filter(|phone| self.is_rep(*phone)).collect();
+                match (self.dice.aside().pick(&reps).copied(), strike) {
+                    (Some(phone), Strike::Disable) => self.disable_person(phone)?,
+                    (Some(phone), Strike::Revoke) => self.revoke_device(phone)?,
+                    (Some(phone), _) => self.move_team(phone)?,
+                    (None, _) => {}
+                }
+            }
+            Strike::ChangeSettings => self.change_settings()?,
+            Strike::KillServer => {}
         }
         self.has_struck = before != done(self);
         Ok(())
     }
 
-    /// Whose phone it is done on, or to.
-    fn phone_for(&mut self, strike: Strike) -> Option<usize> {
-        let wanted = match strike {
-            Strike::Accept | Strike::Transfer => Role::Assistant,
-            Strike::Disable | Strike::Revoke => Role::Rep,
-        };
-        let fits = |phone: &usize| {
-            let person = self.model.person(self.phones[*phone].person);
-            let is_on = wanted == Role::Rep || self.phones[*phone].client.is_some();
-            is_on && person.is_some_and(|person| person.role == wanted)
-        };
-        let phones: Vec<usize> = self.phones_in_use().filter(fits).collect();
-        self.dice.pick(&phones).copied()
+    /// What the assistant asks for; none if there is nothing to decide.
+    fn command_for(&self, strike: Strike) -> Option<Command> {
+        let mut dice = self.dice.aside();
+        if strike == Strike::Settle {
+            let open: Vec<(Seq, DocId)> = self.model.held().collect();
+            let (late, customer) = *dice.pick(&open)?;
+            return Some(Command::SettleLate { customer, late, apply: dice.permille(600) });
+        }
+        let is_wanted = |customer: &Customer| strike == Strike::Transfer || customer.code.is_none();
+        let customers: Vec<_> = self.model.customers().filter(|(_, customer)| is_wanted(customer)).collect();
+        let (id, customer) = *dice.pick(&customers)?;
+        if strike == Strike::Accept {
+            return Some(Command::Accept { customer: *id });
+        }
+        let mut others = self.model.active_reps();
+        others.retain(|rep| *rep != customer.owner);
+        let to = *dice.pick(&others)?;
+        Some(Command::Transfer { customer: *id, to, reason: None })
     }
 }

@@ -2,29 +2,35 @@
 //! not happen, and each says whether its input got past the first gate, so that a replay can see that the
 //! target does something. The targets of `fuzz/` and the replay of the kept corpus call the same functions.
 
+mod seed;
+
 use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind, set_hook, take_hook};
 use std::sync::Once;
 
-use minicbor::bytes::ByteVec;
 use server::admission::{Admitter, InProcess, Job, Judged};
 use server::hub::{Administration, Hub, Identity, Output, SessionId, Transport, administer};
 use server::store::{DeviceRow, Lookup, SqliteStore, Store};
-use shared::client::{Client, Disconnect, Profile};
-use shared::document::{Document, Kind, SCHEMA_VERSION, Writer};
+use shared::admission::{AdmissionInput, Admitted, admit};
+use shared::client::{Client, Disconnect, OpenFailure, Profile};
+use shared::document::{Document, Kind, SCHEMA_VERSION};
 use shared::edit::{Edit, Patch};
 use shared::entropy::Entropy;
-use shared::id::{ActorId, DeviceId, DocId, IncarnationId, PersonId, Scope};
-use shared::ledger::people::{Access, Person, Role};
+use shared::id::{ChangeHash, DeviceId, DocId, RequestId, Scope, Seq};
+use shared::ledger::people::{Person, Role};
 use shared::limits;
 use shared::protocol::{
-    ClientFrame, Cursor, Hello, Item, PROTOCOL_VERSION, Page, PageItems, PendingCounts, Push, PushItem,
-    ServerFrame, Welcome, decode_client_frame, decode_server_frame, encode,
+    ClientFrame, Hello, Item, ItemResult, PROTOCOL_VERSION, PendingCounts, PushItem, ServerFrame,
+    decode_client_frame, decode_server_frame, encode,
 };
-use shared::time::{Now, Quality, Recorded, UtcMillis};
+use shared::time::{Now, UtcMillis};
+use shared::view::Query;
 
 use crate::chunk;
+use crate::invariant::{Heard, check_grants, check_store};
 use crate::world::clock::EPOCH_MS;
+use seed::{CUSTOMER, Card, INCARNATION, PERSON, SCOPE, changes, granted, page, pushed, welcome};
 
 /// How far an input came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,14 +107,7 @@ impl Admitter for Guarded {
     }
 }
 
-const PERSON: PersonId = PersonId([1; 16]);
 const DEVICE: DeviceId = DeviceId([2; 16]);
-const CUSTOMER: DocId = DocId([3; 16]);
-
-fn recorded() -> Recorded {
-    let at = UtcMillis(EPOCH_MS);
-    Recorded { at, device: at, quality: Quality::Ok, offset_minutes: 480 }
-}
 
 /// The pre-parser reads anything without a panic and accepts nothing beyond its limits, with the checksum
 /// as it came and made right.
@@ -147,57 +146,57 @@ pub fn mutated(mut chunk_bytes: Vec<u8>, input: &[u8]) -> Vec<u8> {
     chunk::mend(&chunk_bytes)
 }
 
-/// A card as it was made and saved, the change that made it, and one that edits it.
-struct Card {
-    saved: Vec<u8>,
-    created: Vec<u8>,
-    edited: Vec<u8>,
-}
-
-fn a_card() -> Card {
-    let writer = Writer { person: PERSON, actor: ActorId([4; 16]), recorded: recorded() };
-    let fields = Patch::from([("name".into(), "Works".into()), ("remarks".into(), "long text".into())]);
-    let (mut document, mut created) =
-        Document::create(&writer, &Edit::CreateCustomer { customer: CUSTOMER, fields }).expect("valid");
-    let saved = document.save();
-    let fields = Patch::from([
-        ("remarks".into(), "another text".into()),
-        ("phones/0123456789abcdef/number".into(), "13800138000".into()),
-    ]);
-    let edit = Edit::EditCustomer { customer: CUSTOMER, fields };
-    let mut edited = document.edit(&writer, &edit).expect("valid");
-    Card { saved, created: created.remove(0).bytes, edited: edited.remove(0).bytes }
-}
-
-/// What admission accepts can be loaded again, is within its limits and has the heads that it says.
+/// What admission accepts is within its limits, and comes out the same when it is done again on the stored document and
+/// on its log alone; what comes again changes nothing.
 pub fn admission(bytes: &[u8]) -> Fate {
-    let card = a_card();
+    let card = Card::new();
     let (choice, input) = bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest));
-    let (stored, change) = match choice % 2 {
-        0 => (None, card.created),
-        _ => (Some(card.saved), card.edited),
+    let (log, change) = match choice % 5 {
+        0 => (vec![], mutated(card.created, input)),
+        1 => (vec![card.created], mutated(card.edited, input)),
+        2 => (vec![card.created], mutated(card.large, input)),
+        3 => (vec![], chunk::mend(input)),
+        _ => (vec![card.created], chunk::mend(input)),
     };
-    let change = mutated(change, input);
     if shared::wire::parse(&change).is_err() {
         return Fate::Refused;
     }
-    let input = shared::admission::AdmissionInput {
-        doc: CUSTOMER,
-        kind: Kind::Customer,
-        scope: Scope::Customer(CUSTOMER),
-        stored,
-        person: PERSON,
-        changes: vec![change],
-    };
+    let stored = (!log.is_empty()).then_some(card.saved);
     // Automerge may panic on what the pre-parser lets through: that ends a worker, never the server.
-    let Some(Ok(admitted)) = guarded(|| shared::admission::admit(&input)) else { return Fate::Refused };
+    let Some(Ok(admitted)) = guarded(|| admit(&job(stored.clone(), &change))) else { return Fate::Refused };
     if admitted.applied == 0 {
         return Fate::Refused;
     }
-    assert!(admitted.saved.len() <= limits::DOCUMENT_BYTES_MAX);
-    let mut again = Document::load(&admitted.saved).expect("what was admitted loads");
-    assert_eq!(again.heads(), admitted.heads);
+    let is_same = |document: &mut Document| {
+        let saved = document.save();
+        assert_eq!(document.heads(), admitted.heads);
+        assert!(saved.len() <= limits::DOCUMENT_BYTES_MAX);
+        assert!(document.change_count() <= limits::DOCUMENT_CHANGES_MAX);
+        assert_eq!(Document::load(&saved).expect("what was saved loads").heads(), admitted.heads);
+    };
+    is_same(&mut Document::load(&admitted.saved).expect("what was admitted loads"));
+    let stored = stored.map(|saved| Document::load(&saved).expect("the card is honest"));
+    let mut on_stored = stored.unwrap_or_else(Document::empty);
+    on_stored.apply(&[&change]).expect("what was admitted applies to the stored document");
+    is_same(&mut on_stored);
+    on_stored.apply(&[&change]).expect("a change may come again");
+    assert_eq!(on_stored.change_count(), log.len() as u64 + 1, "a change that came again was applied again");
+    let mut of_log = Document::empty();
+    of_log.apply(&[log, vec![change.clone()]].concat()).expect("the log loads");
+    is_same(&mut of_log);
+    let Admitted { saved, heads, .. } =
+        admit(&job(Some(admitted.saved.clone()), &change)).expect("a change may come again");
+    assert_eq!(
+        (saved, heads),
+        (admitted.saved, admitted.heads),
+        "a change that came again was admitted again"
+    );
     Fate::Taken
+}
+
+fn job(stored: Option<Vec<u8>>, change: &[u8]) -> AdmissionInput {
+    let changes = vec![change.to_vec()];
+    AdmissionInput { doc: CUSTOMER, kind: Kind::Customer, scope: SCOPE, stored, person: PERSON, changes }
 }
 
 /// A device's frame is read without a panic, and what was read is written as it came or not at all.
@@ -237,10 +236,10 @@ fn hello() -> Vec<u8> {
     }))
 }
 
-/// A whole session of frames: raw, or as changes inside honest frames. The hub lives, and what it stored
-/// loads.
+/// A whole session of frames: raw, or as changes inside honest frames. The hub lives, everything that can be seen in its
+/// store holds, what it acknowledged is there, and it told nothing but what its device may read.
 pub fn session(bytes: &[u8]) -> Fate {
-    let mut store = SqliteStore::in_memory(IncarnationId([9; 16])).expect("memory");
+    let mut store = SqliteStore::in_memory(INCARNATION).expect("memory");
     let now = UtcMillis(EPOCH_MS);
     let device = DeviceRow {
         id: DEVICE,
@@ -261,50 +260,146 @@ pub fn session(bytes: &[u8]) -> Fate {
     let identity = Identity { person: PERSON, device: DEVICE };
     hub.handle_open(now, SessionId(1), identity, Transport::Live);
     hub.handle_frame(now, SessionId(1), &hello());
+    let mut told = Told::default();
     let mut is_over = false;
     for (number, piece) in cut(bytes).into_iter().take(16).enumerate() {
         let frame = match piece.split_first() {
             Some((0..128, rest)) => rest.to_vec(),
-            Some((_, rest)) => encode(&ClientFrame::Push(Push {
-                batch: number as u64,
-                items: vec![PushItem::Change {
-                    doc: CUSTOMER,
-                    kind: Kind::Customer,
-                    scope: Scope::Customer(CUSTOMER),
-                    change: ByteVec::from(chunk::mend(rest)),
-                    recorded: recorded(),
-                }],
-            })),
+            Some((_, rest)) => pushed(number as u64, chunk::mend(rest)),
             None => Vec::new(),
         };
         hub.handle_frame(now, SessionId(1), &frame);
         let outputs = hub.settle(now, &mut Guarded);
         assert!(!is_over || outputs.is_empty(), "a closed session is answered");
         is_over |= outputs.iter().any(|output| matches!(output, Output::Close(..)));
+        told.hear(&frame, &outputs);
     }
     let store = hub.into_store();
     let lookup = store.lookup();
-    let stored = lookup.document_ids(None, 100).expect("memory");
-    for doc in &stored {
-        let saved = lookup.snapshot(*doc).expect("memory").expect("just written");
-        Document::load(&saved).expect("what was stored loads");
+    let ledger = check_store(&lookup, told.changes).unwrap_or_else(|violation| panic!("{violation}"));
+    for (request, seq) in told.requests {
+        let stored = lookup.request(request).expect("memory");
+        assert_eq!(stored, Some(ItemResult::Accepted(seq)), "an acknowledged request is gone");
     }
-    Fate::of(!stored.is_empty())
+    check_grants(&ledger, PERSON, told.scopes).unwrap_or_else(|violation| panic!("{violation}"));
+    Fate::of(!lookup.document_ids(None, 1).expect("memory").is_empty())
+}
+
+/// What a session was told.
+#[derive(Default)]
+struct Told {
+    changes: BTreeSet<(DocId, ChangeHash)>,
+    requests: BTreeMap<RequestId, Seq>,
+    scopes: BTreeSet<Scope>,
+}
+
+impl Told {
+    /// Reads what a frame was answered with.
+    fn hear(&mut self, frame: &[u8], outputs: &[Output]) {
+        for output in outputs {
+            let (Output::Send(_, bytes) | Output::SendPage(_, bytes)) = output else { continue };
+            let heard = Heard::read(bytes).unwrap_or_else(|violation| panic!("{violation}"));
+            self.scopes.extend(heard.scopes());
+            let ServerFrame::Ack(ack) = heard.frame else { continue };
+            let Ok(ClientFrame::Push(push)) = decode_client_frame(frame) else {
+                panic!("what was not pushed is acknowledged")
+            };
+            assert_eq!((ack.batch, ack.results.len()), (push.batch, push.items.len()), "one result an item");
+            push.items.iter().zip(ack.results).for_each(|(item, result)| self.take(item, &result));
+        }
+    }
+
+    fn take(&mut self, item: &PushItem, result: &ItemResult) {
+        match (item, result) {
+            (
+                PushItem::Change { doc, change, .. },
+                ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_),
+            ) => {
+                let header = shared::wire::parse(change).expect("an acknowledged change can be read");
+                self.changes.insert((*doc, header.hash));
+            }
+            (PushItem::Request { id, .. }, ItemResult::Accepted(seq) | ItemResult::Known(seq, _)) => {
+                let before = self.requests.insert(*id, *seq);
+                assert!(before.is_none_or(|before| before == *seq), "a request was decided twice");
+            }
+            _ => {}
+        }
+    }
 }
 
 fn phone_now() -> Now {
     Now { wall: UtcMillis(EPOCH_MS), monotonic_ms: 1_000, offset_minutes: 480 }
 }
 
+/// What is on a phone's disk.
+type Rows = BTreeMap<String, Vec<u8>>;
+
+fn open(rows: &Rows, seed: u8) -> Result<Client, OpenFailure> {
+    let rows = rows.iter().map(|(name, row)| (name.clone(), row.clone())).collect();
+    Client::open(phone_now(), Entropy::from_seed([seed; 32]), rows)
+}
+
+/// Does what the machine wants stored, into rows.
+fn keep(client: &mut Client, rows: &mut Rows) {
+    let mut writes = VecDeque::new();
+    loop {
+        while let Some(output) = client.poll_output() {
+            if let shared::client::Output::Store(write) = output {
+                writes.push_back(write);
+            }
+        }
+        let Some(write) = writes.pop_front() else { return };
+        rows.extend(write.puts);
+        write.deletes.iter().for_each(|name| drop(rows.remove(name)));
+        client.handle_stored(phone_now(), write.id);
+    }
+}
+
+/// The phone hears a frame and stores what comes of it.
+fn hear(client: &mut Client, frame: &[u8], rows: &mut Rows) {
+    client.handle_frame(phone_now(), frame);
+    keep(client, rows);
+}
+
 /// A phone that has logged in and said hello.
-fn connected_phone() -> Client {
+fn connected_phone(rows: &mut Rows) -> Client {
     let now = phone_now();
-    let mut client = Client::open(now, Entropy::from_seed([5; 32]), Vec::new()).expect("a fresh phone opens");
+    let mut client = open(rows, 5).expect("a fresh phone opens");
     client.handle_login(now, Profile { person: person(), team: None, device: DEVICE, server: String::new() });
-    settle(&mut client, now);
+    keep(&mut client, rows);
     client.handle_connected(now, Some(vec![1]));
-    settle(&mut client, now);
+    keep(&mut client, rows);
     client
+}
+
+/// What is typed on a phone that holds the card: into the card, and into a new one.
+const WORDS: [&str; 2] = ["typed here", "typed anew"];
+
+/// A phone that holds the card, and work that waits.
+fn working_phone(card: &Card, rows: &mut Rows) -> Client {
+    let mut client = connected_phone(rows);
+    hear(&mut client, &welcome(), rows);
+    hear(&mut client, &page(vec![granted(), changes(vec![card.created.clone()])]), rows);
+    let [here, anew] = WORDS;
+    let edit =
+        Edit::EditCustomer { customer: CUSTOMER, fields: Patch::from([("address".into(), here.into())]) };
+    let fields = Patch::from([("name".into(), anew.into())]);
+    for edit in [edit, Edit::CreateCustomer { customer: DocId([7; 16]), fields }] {
+        client.handle_edit(phone_now(), edit).expect("a card of one's own may be edited");
+        keep(&mut client, rows);
+    }
+    client
+}
+
+/// Every word that waits is shown as unsent or refused, and is in the rescue file.
+fn check_work(client: &mut Client) {
+    let answers = [Query::Unsent, Query::Refused].map(|query| client.query(phone_now(), &query));
+    let shown = serde_json::to_string(&answers).expect("answers are JSON");
+    let rescue = String::from_utf8(client.export()).expect("JSON");
+    for words in WORDS {
+        assert!(shown.contains(words), "unsent work is not shown: {words}");
+        assert!(rescue.contains(words), "unsent work is not in the rescue file: {words}");
+    }
 }
 
 /// The phone reads what claims to be the server's without a panic.
@@ -312,89 +407,58 @@ pub fn server_page(bytes: &[u8]) -> Fate {
     if let Ok(ServerFrame::Page(page)) = decode_server_frame(bytes) {
         let _ = page.items.unpack();
     }
-    let now = phone_now();
-    let mut client = connected_phone();
+    let mut rows = Rows::new();
+    let mut client = connected_phone(&mut rows);
     let is_over = guarded(|| {
         for piece in cut(bytes) {
-            client.handle_frame(now, piece);
-            settle(&mut client, now);
+            hear(&mut client, piece, &mut rows);
         }
-        client.handle_disconnected(now, Disconnect::Lost);
-        settle(&mut client, now);
+        client.handle_disconnected(phone_now(), Disconnect::Lost);
+        keep(&mut client, &mut rows);
     });
     Fate::of(is_over.is_some() && client.incidents().faults == 0)
 }
 
-/// The phone takes pages of the server whose changes and snapshots are damaged, while an edit of its own waits:
-/// what does not fit is dropped and fetched anew, and what was typed stays.
+/// The phone takes pages of the server whose changes and snapshots are damaged, while work of its own waits: what does
+/// not fit is dropped and fetched anew, and what was typed stays, in this run and in the next one over the same rows,
+/// even where the engine ended this one.
 pub fn server_apply(bytes: &[u8]) -> Fate {
-    let now = phone_now();
-    let card = a_card();
-    let mut client = connected_phone();
-    let scope = Scope::Customer(CUSTOMER);
-    let received = UtcMillis(EPOCH_MS);
-    let welcome = Welcome {
-        protocol: PROTOCOL_VERSION,
-        time: UtcMillis(EPOCH_MS),
-        incarnation: IncarnationId([9; 16]),
-        settings: None,
-    };
-    client.handle_frame(now, &encode(&ServerFrame::Welcome(welcome)));
-    let page = |client: &mut Client, items: Vec<Item>| {
-        let page = Page { cursor: Cursor(vec![1].into()), more: false, items: PageItems::Plain(items) };
-        client.handle_frame(now, &encode(&ServerFrame::Page(page)));
-        settle(client, now);
-    };
-    let granted = Item::Granted { scope, access: Access::Write, full: true };
-    let changes = |bytes: Vec<u8>| Item::Changes {
-        doc: CUSTOMER,
-        kind: Kind::Customer,
-        scope,
-        changes: vec![bytes.into()],
-        received,
-    };
-    page(&mut client, vec![granted, changes(card.created.clone())]);
-    let fields = Patch::from([("address".into(), "typed here".into())]);
-    client.handle_edit(now, Edit::EditCustomer { customer: CUSTOMER, fields }).expect("it may be edited");
-    settle(&mut client, now);
+    let card = Card::new();
+    let mut rows = Rows::new();
+    let mut client = working_phone(&card, &mut rows);
     let is_over = guarded(|| {
         for piece in cut(bytes).into_iter().take(8) {
             let Some((choice, input)) = piece.split_first() else { continue };
             let item = match choice % 4 {
-                0 => changes(mutated(card.edited.clone(), input)),
-                1 => changes(mutated(card.created.clone(), input)),
+                0 => changes(vec![mutated(card.edited.clone(), input)]),
+                1 => changes(vec![mutated(card.created.clone(), input)]),
                 2 => Item::Snapshot {
                     doc: CUSTOMER,
                     kind: Kind::Customer,
-                    scope,
+                    scope: SCOPE,
                     bytes: mutated(card.saved.clone(), input).into(),
-                    received,
+                    received: UtcMillis(EPOCH_MS),
                 },
-                _ => changes(input.to_vec()),
+                _ => changes(vec![chunk::mend(input)]),
             };
-            page(&mut client, vec![item]);
+            hear(&mut client, &page(vec![item]), &mut rows);
         }
     });
-    if is_over.is_none() {
-        return Fate::Refused;
+    if is_over.is_some() {
+        check_work(&mut client);
     }
-    let rescue = String::from_utf8(client.export()).expect("JSON");
-    assert!(rescue.contains("typed here"), "an unsent edit is gone");
-    Fate::of(client.incidents().faults == 0)
+    check_work(&mut open(&rows, 6).expect("a phone opens over what it stored"));
+    Fate::of(is_over.is_some() && client.incidents().faults == 0)
 }
 
 /// The phone opens over rows that its disk gives back damaged: it opens, or says which row it cannot do
 /// without; it never panics, and never opens without unsent work that it could read.
 pub fn stored_row(bytes: &[u8]) -> Fate {
-    let now = phone_now();
-    let mut rows = std::collections::BTreeMap::new();
-    let mut client = connected_phone_over(&mut rows, now);
-    let fields = Patch::from([("name".into(), "typed here".into())]);
-    client.handle_edit(now, Edit::CreateCustomer { customer: CUSTOMER, fields }).expect("a new card");
-    keep(&mut client, now, &mut rows);
+    let mut rows = Rows::new();
+    working_phone(&Card::new(), &mut rows);
     let names: Vec<String> = rows.keys().cloned().collect();
     let mut is_work_whole = true;
-    for piece in cut(bytes).into_iter().take(8) {
+    for piece in cut(bytes).into_iter().take(12) {
         let [choice, how, input @ ..] = piece else { continue };
         let name = &names[usize::from(*choice) % names.len()];
         is_work_whole &= !name.starts_with("out/") && name != "meta";
@@ -405,60 +469,37 @@ pub fn stored_row(bytes: &[u8]) -> Fate {
             _ => overwrite(row, 0, input),
         }
     }
-    let opened = guarded(|| Client::open(now, Entropy::from_seed([6; 32]), rows.into_iter().collect()));
+    let opened = guarded(|| open(&rows, 6));
     let Some(Ok(mut client)) = opened else { return Fate::Refused };
-    settle(&mut client, now);
-    let rescue = String::from_utf8(client.export()).expect("JSON");
-    assert!(!is_work_whole || rescue.contains("typed here"), "unsent work is gone");
-    Fate::Taken
-}
-
-type Rows = std::collections::BTreeMap<String, Vec<u8>>;
-
-fn connected_phone_over(rows: &mut Rows, now: Now) -> Client {
-    let mut client = Client::open(now, Entropy::from_seed([5; 32]), Vec::new()).expect("a fresh phone opens");
-    client.handle_login(now, Profile { person: person(), team: None, device: DEVICE, server: String::new() });
-    keep(&mut client, now, rows);
-    client
-}
-
-/// Does what the machine wants stored, into rows.
-fn keep(client: &mut Client, now: Now, rows: &mut Rows) {
-    let mut writes = std::collections::VecDeque::new();
-    loop {
-        while let Some(output) = client.poll_output() {
-            if let shared::client::Output::Store(write) = output {
-                writes.push_back(write);
-            }
-        }
-        let Some(write) = writes.pop_front() else { return };
-        rows.extend(write.puts);
-        write.deletes.iter().for_each(|name| drop(rows.remove(name)));
-        client.handle_stored(now, write.id);
+    keep(&mut client, &mut rows);
+    if is_work_whole {
+        check_work(&mut client);
     }
+    // What the person looks at is read from rows that were not read before.
+    let seen = guarded(|| client.query(phone_now(), &Query::Timeline { customer: CUSTOMER }));
+    Fate::of(seen.is_some())
 }
 
-fn settle(client: &mut Client, now: Now) {
-    let mut writes = std::collections::VecDeque::new();
-    loop {
-        while let Some(output) = client.poll_output() {
-            if let shared::client::Output::Store(write) = output {
-                writes.push_back(write.id);
-            }
-        }
-        match writes.pop_front() {
-            Some(id) => client.handle_stored(now, id),
-            None => return,
-        }
-    }
+/// A card's row damaged into one that holds this change besides, as [`stored_row`] reads it.
+fn large_row(change: Vec<u8>) -> Vec<u8> {
+    let name = format!("doc/{CUSTOMER}");
+    let mut rows = Rows::new();
+    let mut client = working_phone(&Card::new(), &mut rows);
+    let choice = rows.keys().position(|row| *row == name).expect("the phone holds the card");
+    hear(&mut client, &page(vec![changes(vec![change])]), &mut rows);
+    [&[choice as u8, 0], rows[&name].as_slice()].concat()
+}
+
+/// The input of nearly 64 KiB that each target begins with.
+pub fn large_inputs() -> [(&'static str, Vec<u8>); 8] {
+    seed::large()
 }
 
 /// A sheet, whatever it claims to be, is read or refused within its limits, and what was read becomes a plan of
 /// edits.
 pub fn sheet(bytes: &[u8]) -> Fate {
     let Ok(sheet) = server::report::followups::parse(bytes, "followups") else { return Fate::Refused };
-    let now = phone_now();
-    let mut client = connected_phone();
-    server::report::followups::plan(&mut client, now, &sheet);
+    let mut client = connected_phone(&mut Rows::new());
+    server::report::followups::plan(&mut client, phone_now(), &sheet);
     Fate::Taken
 }

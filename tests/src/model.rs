@@ -42,6 +42,10 @@ pub struct Customer {
     pub owners: BTreeSet<PersonId>,
     /// The code, once accepted.
     pub code: Option<String>,
+    /// The number shown until there is a code.
+    pub provisional: String,
+    /// Late work by its id, with its present state.
+    pub late: BTreeMap<Seq, LateState>,
 }
 
 /// The whole organisation.
@@ -52,7 +56,6 @@ pub struct Model {
     codes: BTreeSet<String>,
     provisional: BTreeSet<String>,
     requests: BTreeSet<RequestId>,
-    held: BTreeMap<Seq, (LateState, DocId)>,
     last_seq: Seq,
     acknowledged: BTreeMap<ChangeHash, (DocId, DeviceId)>,
     actors: BTreeMap<ActorId, DeviceId>,
@@ -93,6 +96,8 @@ impl Model {
                     owner: *first_recorder,
                     owners: BTreeSet::from([*first_recorder]),
                     code: None,
+                    provisional: provisional.clone(),
+                    late: BTreeMap::new(),
                 };
                 let before = self.customers.insert(*customer, record);
                 hold!(before.is_none(), "{customer:?} registered twice (R1)");
@@ -121,16 +126,18 @@ impl Model {
                 self.learn_request(event)?;
             }
             EventKind::LateWorkArrived { late } => {
-                self.held.insert(event.seq, (late.state, late.customer));
-                let former =
-                    self.customers.get(&late.customer).is_some_and(|c| c.owners.contains(&late.person));
-                hold!(former, "late work of somebody who never owned {:?}", late.customer);
+                let former = self.customers.get_mut(&late.customer);
+                let former = former.filter(|record| record.owners.contains(&late.person));
+                let record =
+                    former.ok_or_else(|| format!("late work of no former owner of {:?}", late.customer))?;
+                record.late.insert(event.seq, late.state);
             }
             EventKind::LateWorkSettled { late, state } => {
-                let known =
-                    self.held.get_mut(late).ok_or_else(|| format!("{late:?} settled and never held"))?;
-                hold!(known.0 == LateState::Held, "late work {late:?} settled from {:?}", known.0);
-                known.0 = *state;
+                let customer =
+                    event.scope.customer().ok_or("late work settled outside a customer's scope")?;
+                let record = self.customers.get_mut(&customer).ok_or("settled before it was registered")?;
+                let before = record.late.insert(*late, *state);
+                hold!(before == Some(LateState::Held), "late work {late:?} settled from {before:?}");
                 hold!(matches!(state, LateState::Applied | LateState::Dismissed), "settled as {state:?}");
                 self.learn_request(event)?;
             }
@@ -189,6 +196,16 @@ impl Model {
         self.people.values().filter(is_rep).map(|person| person.id).collect()
     }
 
+    /// Everybody, as last committed.
+    pub fn people(&self) -> impl Iterator<Item = &Person> {
+        self.people.values()
+    }
+
+    /// Every request that took effect.
+    pub fn requests(&self) -> &BTreeSet<RequestId> {
+        &self.requests
+    }
+
     /// Whether somebody owns customers.
     pub fn owns_customers(&self, person: PersonId) -> bool {
         self.customers.values().any(|customer| customer.owner == person)
@@ -201,8 +218,8 @@ impl Model {
 
     /// Late work that waits for a decision, each with its customer.
     pub fn held(&self) -> impl Iterator<Item = (Seq, DocId)> {
-        let waits = self.held.iter().filter(|(_, (state, _))| *state == LateState::Held);
-        waits.map(|(late, (_, customer))| (*late, *customer))
+        let late = self.customers.iter().flat_map(|(id, record)| record.late.iter().map(|late| (*id, late)));
+        late.filter(|(_, (_, state))| **state == LateState::Held).map(|(id, (late, _))| (*late, id))
     }
 
     /// Every registered customer.

@@ -107,18 +107,34 @@ pub struct Tap {
     pushed: Pushed,
 }
 
-/// The changes of each batch without an answer; nothing for an item that is none.
-type Pushed = HashMap<u64, Vec<Option<(DocId, ChangeHash)>>>;
+/// What an item of a push asks to be taken.
+enum Sent {
+    Change(DocId, ChangeHash),
+    /// What says to be a change and is none.
+    Malformed(DocId),
+    Other,
+}
+
+/// The items of each batch without an answer.
+type Pushed = HashMap<u64, Vec<Sent>>;
+
+impl Sent {
+    fn read(item: &PushItem) -> Sent {
+        match item {
+            PushItem::Change { doc, change, .. } => match shared::wire::parse(change) {
+                Ok(header) => Sent::Change(*doc, header.hash),
+                Err(_) => Sent::Malformed(*doc),
+            },
+            PushItem::Request { .. } | PushItem::Release { .. } => Sent::Other,
+        }
+    }
+}
 
 impl Tap {
     /// The device sends this. What is no frame is the server's to refuse.
     pub fn sent(&mut self, bytes: &[u8]) {
         let Ok(ClientFrame::Push(push)) = decode_client_frame(bytes) else { return };
-        let change = |item: &PushItem| match item {
-            PushItem::Change { doc, change, .. } => Some((*doc, shared::wire::parse(change).ok()?.hash)),
-            _ => None,
-        };
-        self.pushed.insert(push.batch, push.items.iter().map(change).collect());
+        self.pushed.insert(push.batch, push.items.iter().map(Sent::read).collect());
     }
 
     /// The device hears this. What is wrong with it by itself is in the verdict: no frame, or one beyond its limit (I9); an
@@ -141,8 +157,17 @@ impl Testimony {
             if items.len() != ack.results.len() {
                 return Err(format!("{} items have {} results", items.len(), ack.results.len()));
             }
-            let final_ones = items.iter().zip(&ack.results).filter(|(_, result)| is_acknowledged(result));
-            self.acknowledged.extend(final_ones.filter_map(|(change, _)| *change));
+            for (item, _) in items.iter().zip(&ack.results).filter(|(_, result)| is_acknowledged(result)) {
+                match item {
+                    Sent::Change(doc, hash) => {
+                        self.acknowledged.insert((*doc, *hash));
+                    }
+                    Sent::Malformed(doc) => {
+                        return Err(format!("what is no change of {doc:?} was acknowledged (I2)"));
+                    }
+                    Sent::Other => {}
+                }
+            }
         }
         for item in &heard.items {
             if let Item::Snapshot { doc, scope, .. } | Item::Changes { doc, scope, .. } = item {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use daybook_tests::dice::Dice;
-use daybook_tests::fuzzing::{Fate, TARGETS};
+use daybook_tests::fuzzing::{Fate, TARGETS, large_inputs};
 
 #[test]
 fn every_kept_input_of_every_fuzz_target_passes() {
@@ -24,6 +24,21 @@ fn every_kept_input_of_every_fuzz_target_passes() {
         for fate in [Fate::Taken, Fate::Refused] {
             assert!(fates.contains(&fate), "no input of {} is {fate:?}", folder.display());
         }
+    }
+}
+
+/// The `large` inputs of the corpus, for mutation to begin with: written anew with `DAYBOOK_GENERATE=1`.
+#[test]
+fn every_target_keeps_its_large_input_as_it_is_made_and_takes_it() {
+    for ((name, target), (of, made)) in TARGETS.into_iter().zip(large_inputs()) {
+        assert_eq!(name, of);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name).join("large");
+        if std::env::var_os("DAYBOOK_GENERATE").is_some() {
+            std::fs::write(&file, &made).expect("the folder can be written");
+        }
+        assert!((60_000..66_000).contains(&made.len()), "the large input of {name} has {} bytes", made.len());
+        assert!(std::fs::read(&file).is_ok_and(|kept| kept == made), "{} is stale", file.display());
+        assert_eq!(target(&made), Fate::Taken, "{name}");
     }
 }
 

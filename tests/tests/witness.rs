@@ -75,6 +75,17 @@ fn what_a_store_lost_or_says_wrongly_is_told() -> Result<()> {
         ("DELETE FROM changes WHERE seq = (SELECT max(seq) FROM changes)", "(I1)"),
         ("UPDATE documents SET heads = zeroblob(length(heads))", "(I2)"),
         ("DELETE FROM projections", "(I2)"),
+        // Of no document.
+        (
+            "INSERT INTO changes SELECT 1000, zeroblob(16), hash, actor, actor_seq, max_op, device, person, \
+             received, recorded, bytes FROM changes LIMIT 1",
+            "(I2)",
+        ),
+        ("UPDATE people SET role = 1, name = 'another' WHERE name = 'rep'", "(I6)"),
+        (
+            "UPDATE customers SET record = CAST(replace(record, '\"provisional\":\"', '\"provisional\":\"X') AS BLOB)",
+            "(I6)",
+        ),
         ("UPDATE customers SET owner = (SELECT id FROM people WHERE id != owner)", "(I6)"),
         (
             "UPDATE actors SET device = (SELECT id FROM devices WHERE id != device), \

@@ -1,5 +1,6 @@
 //! Tasks of this repository. `cargo xtask --help` lists them; CONTRIBUTING.md says when to use which.
 
+mod fuzz;
 mod pack;
 mod process;
 mod pwa;
@@ -9,7 +10,7 @@ mod tools;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::process::{Step, cargo};
@@ -122,7 +123,7 @@ fn perform() -> Result<()> {
         }
         Task::Fuzz { target, seconds, rest } => {
             tools::require("cargo-fuzz", "cargo install cargo-fuzz")?;
-            fuzz(&if target == "all" { fuzz_targets()? } else { vec![target] }, seconds, &rest)
+            fuzz::run(&target, seconds, &rest)
         }
         Task::Bench { rest } => {
             pwa::build(pwa::Profile::Small)?;
@@ -141,49 +142,6 @@ fn perform() -> Result<()> {
         }
         Task::Tidy => tidy::check(&root),
     }
-}
-
-fn fuzz_targets() -> Result<Vec<String>> {
-    let files = std::fs::read_dir("fuzz/fuzz_targets")?.collect::<std::io::Result<Vec<_>>>()?;
-    let name = |file: &std::fs::DirEntry| Some(file.path().file_stem()?.to_str()?.to_owned());
-    let mut targets: Vec<String> = files.iter().filter_map(name).collect();
-    targets.sort();
-    Ok(targets)
-}
-
-/// Builds targets once and runs them, two at a time if each has its end. What fuzzing finds is kept in
-/// `fuzz/corpus`; what is worth keeping for ever is moved to `tests/corpus` by hand.
-fn fuzz(targets: &[String], seconds: Option<u64>, rest: &[String]) -> Result<()> {
-    // cargo-fuzz's one codegen unit would use one core.
-    let build = ["build", "-s", "none", "--codegen-units", "16"];
-    let alone = targets.first().filter(|_| targets.len() == 1);
-    cargo(["fuzz"]).args(build).args(alone).env("RUSTC_BOOTSTRAP", "1").go()?;
-    let limit = seconds.map(|seconds| format!("-max_total_time={seconds}"));
-    // Two at once would tell their progress in each other's lines.
-    let quiet = (targets.len() > 1).then(|| "-verbosity=0".to_owned());
-    let options: Vec<String> = limit.into_iter().chain(quiet).chain(rest.iter().cloned()).collect();
-    for targets in targets.chunks(if seconds.is_some() { 2 } else { 1 }) {
-        std::thread::scope(|scope| {
-            let options = &options;
-            let runs: Vec<_> =
-                targets.iter().map(|target| scope.spawn(move || fuzz_one(target, options))).collect();
-            runs.into_iter().try_for_each(|run| run.join().expect("a fuzz target's thread does not panic"))
-        })?;
-    }
-    Ok(())
-}
-
-fn fuzz_one(target: &str, options: &[String]) -> Result<()> {
-    let (found, crashes) = (format!("fuzz/corpus/{target}"), format!("fuzz/artifacts/{target}/"));
-    std::fs::create_dir_all(&found)?;
-    std::fs::create_dir_all(&crashes)?;
-    // Below it a folder for the platform.
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "fuzz/target".into(), PathBuf::from);
-    let platforms = std::fs::read_dir(&folder)?.collect::<std::io::Result<Vec<_>>>()?;
-    let mut programs = platforms.iter().map(|platform| platform.path().join("release").join(target));
-    let program = programs.find(|program| program.is_file()).context("cargo fuzz built nothing")?;
-    let folders = [found, format!("tests/corpus/{target}"), format!("-artifact_prefix={crashes}")];
-    Step::new(program).args(folders).args(options).go()
 }
 
 fn run(listen: &str, data: &Path, debug: bool) -> Result<()> {

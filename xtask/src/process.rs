@@ -1,8 +1,9 @@
 //! Running other programs: each step prints what it runs and stops the task if it fails.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -53,12 +54,30 @@ impl Step {
     ///
     /// # Errors
     /// If the program cannot be started or ends with another status than 0.
-    pub fn go(mut self) -> Result<()> {
+    pub fn go(self) -> Result<()> {
+        self.go_with(|_| {})
+    }
+
+    /// Runs the step to its end and tells each line of its standard error.
+    ///
+    /// # Errors
+    /// As [`Step::go`].
+    pub fn go_and_tell(mut self, mut tell: impl FnMut(&str)) -> Result<()> {
+        self.0.stderr(Stdio::piped());
+        self.go_with(|child| {
+            let lines = child.stderr.take().into_iter().flat_map(|error| BufReader::new(error).split(b'\n'));
+            lines.map_while(Result::ok).for_each(|line| tell(&String::from_utf8_lossy(&line)));
+        })
+    }
+
+    fn go_with(mut self, attend: impl FnOnce(&mut Child)) -> Result<()> {
         let words: Vec<_> = self.0.get_args().map(OsStr::to_string_lossy).collect();
         let program = Path::new(self.0.get_program()).file_name().unwrap_or_default().to_string_lossy();
         let line = format!("{program} {}", words.join(" "));
         eprintln!("\x1b[1m$ {line}\x1b[0m");
-        let status = self.0.status().with_context(|| format!("cannot start: {line}"))?;
+        let mut child = self.0.spawn().with_context(|| format!("cannot start: {line}"))?;
+        attend(&mut child);
+        let status = child.wait()?;
         if !status.success() {
             bail!("failed ({status}): {line}");
         }

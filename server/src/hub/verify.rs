@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::document::digest;
-use shared::id::{DocId, PersonId, Scope, Seq};
+use shared::id::{ActorId, ChangeHash, DocId, PersonId, Scope, Seq};
+use shared::ledger::event::LateKind;
 use shared::ledger::people::{Access, Principal, customer_grants};
 use shared::ledger::{CustomerRecord, EventKind, LedgerEvent, Person, Team};
 use shared::protocol::Digest;
+use shared::wire::ChangeHeader;
 
 use crate::admission::{Admitter, Job};
 use crate::store::{GrantRow, Lookup, Ownership, StoreFailure, customer_of, principal_key, scope_key};
@@ -60,6 +62,9 @@ pub fn verify(lookup: &dyn Lookup, admitter: &mut impl Admitter) -> Result<Verif
     compare_ledger(lookup, &ledger, &mut found)?;
     compare_erased(lookup, &ledger, &mut found)?;
     let (scopes, last) = rebuild_documents(lookup, admitter, &mut found)?;
+    let walked = found.changes;
+    found.expect(&lookup.changes_stored()?, &walked, || "the log: changes of no document".to_owned());
+    compare_held(lookup, &ledger, &mut found)?;
     compare_grants(lookup, &ledger, &scopes, &last, &mut found)?;
     Ok(found)
 }
@@ -242,6 +247,49 @@ fn compare_erased(
     Ok(())
 }
 
+/// What a change says of itself, if its row says the same.
+fn header_of(bytes: &[u8], row: (ChangeHash, ActorId, u64, u64)) -> Option<ChangeHeader> {
+    let header = shared::wire::parse(bytes).ok()?;
+    ((header.hash, header.actor, header.seq, header.max_op()) == row).then_some(header)
+}
+
+/// Held changes are whole, of whom the ledger says, and can be merged once somebody decides so.
+fn compare_held(lookup: &dyn Lookup, ledger: &Folded, found: &mut Verification) -> Result<(), StoreFailure> {
+    let mut walked = 0;
+    for (late, work) in ledger.customers.values().flat_map(|record| &record.late) {
+        let changes = lookup.held_of(*late)?;
+        let keeps_some = matches!(work.kind, LateKind::CardEdit { .. });
+        if keeps_some && changes.is_empty() && lookup.erased(work.customer)?.is_none() {
+            found.differ(format!("late work {}: its changes", late.0));
+        }
+        for held in changes {
+            walked += 1;
+            let owner = lookup.actor(held.actor)?;
+            found.expect(&owner, &Some((work.device, work.person)), || {
+                format!("held change {}: its actor", held.hash)
+            });
+            let of = (held.device, held.person, Some(held.doc));
+            found.expect(&of, &(work.device, work.person, work.doc), || {
+                format!("held change {}: its late work", held.hash)
+            });
+            let row = (held.hash, held.actor, held.actor_seq, held.max_op);
+            let Some(header) = header_of(&held.bytes, row) else {
+                found.differ(format!("held change {}: its bytes", held.hash));
+                continue;
+            };
+            for dependency in &header.deps {
+                let is_there = lookup.change(held.doc, dependency)?.is_some()
+                    || lookup.held_change(held.doc, dependency)?.is_some();
+                if !is_there {
+                    found.differ(format!("held change {}: what it builds on", held.hash));
+                }
+            }
+        }
+    }
+    found.expect(&lookup.held_stored()?, &walked, || "held changes of no late work".to_owned());
+    Ok(())
+}
+
 type Scopes = BTreeMap<[u8; 17], (Scope, u64)>;
 type Lasts = BTreeMap<[u8; 17], Seq>;
 
@@ -291,11 +339,8 @@ fn rebuild_document(
         found.expect(&owner, &Some((change.device, change.person)), || {
             format!("change {}: its actor", change.hash)
         });
-        let header = shared::wire::parse(bytes);
-        let is_same = header.as_ref().is_ok_and(|header| {
-            header.hash == change.hash && header.actor == change.actor && header.seq == change.actor_seq
-        });
-        if !is_same {
+        let row = (change.hash, change.actor, change.actor_seq, change.max_op);
+        if header_of(bytes, row).is_none() {
             found.differ(format!("change {}: its bytes", change.hash));
         }
     }

@@ -38,6 +38,10 @@ pub(super) fn all<T>(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+fn rows(connection: &Connection, sql: &str) -> Answer<u64> {
+    Ok(one(connection, sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0) as u64)
+}
+
 fn number(seq: Seq) -> i64 {
     // Seq::MAX in a range means "to the end".
     i64::try_from(seq.0).unwrap_or(i64::MAX)
@@ -179,6 +183,14 @@ impl Lookup for SqliteLookup<'_> {
         all(self.0, &sql, (doc.0, number(since), number(until)), |found| {
             Ok((row::change(found)?, found.get(10)?))
         })
+    }
+
+    fn changes_stored(&self) -> Answer<u64> {
+        rows(self.0, "SELECT count(*) FROM changes")
+    }
+
+    fn held_stored(&self) -> Answer<u64> {
+        rows(self.0, "SELECT count(*) FROM held")
     }
 
     fn actors_of(&self, doc: DocId) -> Answer<Vec<(ActorId, PersonId)>> {

@@ -248,6 +248,10 @@ pub trait Lookup {
     fn actor_seq_last(&self, doc: DocId, actor: ActorId) -> Result<u64, StoreFailure>;
     /// The changes of a document in log order after `since`, with their bytes, up to and including `until`.
     fn changes(&self, doc: DocId, since: Seq, until: Seq) -> Result<Vec<(ChangeRow, Vec<u8>)>, StoreFailure>;
+    /// How many changes the log has, whatever document they say to be of; for whole-store walks.
+    fn changes_stored(&self) -> Result<u64, StoreFailure>;
+    /// How many held changes there are, whatever late work they say to be of; for whole-store walks.
+    fn held_stored(&self) -> Result<u64, StoreFailure>;
     /// The actors that wrote in a document.
     fn actors_of(&self, doc: DocId) -> Result<Vec<(ActorId, PersonId)>, StoreFailure>;
     /// A held change by its name.

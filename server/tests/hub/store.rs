@@ -72,6 +72,15 @@ fn a_check_finds_each_kind_of_damage() {
         "UPDATE ownerships SET from_seq = from_seq - 1 WHERE until_seq IS NULL",
         "INSERT INTO codes (code, prefix, number, customer) SELECT 'Y', 'Y', 1, id FROM customers LIMIT 1",
         "UPDATE people SET name = 'x' WHERE name = 'li'",
+        "INSERT INTO changes SELECT 1000, zeroblob(16), hash, actor, actor_seq, max_op, device, person, received, \
+         recorded, bytes FROM changes LIMIT 1",
+        "UPDATE held SET bytes = zeroblob(length(bytes))",
+        "UPDATE held SET late = 1 WHERE late = (SELECT max(late) FROM held)",
+        "UPDATE held SET person = (SELECT id FROM people WHERE id != person)",
+        "UPDATE held SET device = (SELECT id FROM devices WHERE person != held.person LIMIT 1)",
+        "INSERT INTO held SELECT late, 1, zeroblob(16), hash, actor, actor_seq, max_op, device, person, received, \
+         recorded, bytes FROM held LIMIT 1",
+        "DELETE FROM held",
     ];
     for damage in damages {
         let mut world = World::new();

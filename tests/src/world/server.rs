@@ -758,7 +758,12 @@ impl World {
             self.faults.count(Fault::EditRefused);
         }
         let PushItem::Change { doc, change, .. } = item else { return Ok(()) };
-        let Ok(header) = shared::wire::parse(change) else { return Ok(()) };
+        let Ok(header) = shared::wire::parse(change) else {
+            return match result {
+                ItemResult::Refused(_) | ItemResult::Skipped => Ok(()),
+                taken => Err(format!("what is no change of {doc:?} was answered {taken:?} (I2)")),
+            };
+        };
         let lookup = self.server.store().lookup();
         let merged = lookup.change(*doc, &header.hash).expect(BROKEN).is_some();
         let held = lookup.held_change(*doc, &header.hash).expect(BROKEN);

@@ -188,13 +188,19 @@ impl RawDevice {
         Ok((document, changes.into_iter().map(|change| item(change.bytes)).collect()))
     }
 
-    /// A new customer card.
+    /// A new customer card, complete enough to be accepted. Its texts hold a canary if somebody taps the device.
     ///
     /// # Errors
     /// If the schema refuses it.
     pub fn new_customer(&mut self, name: &str) -> Result<(DocId, Document, Vec<PushItem>)> {
         let customer = self.entropy.doc_id();
-        let fields = Patch::from([("name".to_owned(), Value::Str(name.to_owned()))]);
+        let canary = self.tap.as_ref().map(|tap| tap.canary(customer)).unwrap_or_default();
+        let text = |text: &str| Value::Str(format!("{text} {canary}").trim_end().to_owned());
+        let fields = Patch::from([
+            ("name".to_owned(), text(name)),
+            ("contacts/0123456789abcdef/name".to_owned(), text("Zhang")),
+            ("phones/0123456789abcdef/number".to_owned(), Value::Str("13800138000".to_owned())),
+        ]);
         let (document, items) = self.create(&Edit::CreateCustomer { customer, fields })?;
         Ok((customer, document, items))
     }

@@ -163,17 +163,33 @@ impl Model {
 
     /// Whether a person may read a scope now, by the ledger as committed (SIM-4).
     pub fn may_read(&self, person: PersonId, scope: Scope) -> bool {
+        self.reads(person, scope, |customer, is_wanted| is_wanted(customer.owner))
+    }
+
+    /// Whether a person could read a scope at any time, if nobody's team or role has changed: under whichever owner.
+    pub fn could_read(&self, person: PersonId, scope: Scope) -> bool {
+        self.reads(person, scope, |customer, is_wanted| customer.owners.iter().copied().any(is_wanted))
+    }
+
+    fn reads(
+        &self,
+        person: PersonId,
+        scope: Scope,
+        owned_by: impl Fn(&Customer, &dyn Fn(PersonId) -> bool) -> bool,
+    ) -> bool {
         let Some(person) = self.people.get(&person).filter(|person| person.active) else { return false };
         match scope {
             Scope::Organisation => true,
             Scope::Person(id) => id == person.id,
             Scope::Customer(customer) => {
                 let Some(record) = self.customers.get(&customer) else { return false };
-                let owner_team = self.people.get(&record.owner).and_then(|owner| owner.team);
+                let team_of = |owner: PersonId| self.people.get(&owner).and_then(|owner| owner.team);
                 match person.role {
-                    Role::Rep => record.owner == person.id,
+                    Role::Rep => owned_by(record, &|owner| owner == person.id),
                     Role::Assistant | Role::Admin => true,
-                    Role::Manager => person.team.is_none() || person.team == owner_team,
+                    Role::Manager => {
+                        person.team.is_none() || owned_by(record, &|owner| team_of(owner) == person.team)
+                    }
                 }
             }
         }

@@ -1,17 +1,17 @@
 //! Hears what passes between clients and a real server, both ways, and judges it against the server's store: what was
 //! acknowledged must be there (I1, I2), and what was told must have been told to somebody who may read it (I4). For runs in
-//! which nobody loses a grant: the ledger at the end is then the ledger throughout.
+//! which grants end by a transfer alone: whoever owned a customer at any time, and the owner's manager, may have heard of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use server::store::{Lookup, Readers, SqliteStore};
-use shared::id::{ChangeHash, DocId, PersonId, Scope};
-use shared::protocol::{ClientFrame, Item, ItemResult, PushItem, ServerFrame, decode_client_frame};
+use shared::id::{ChangeHash, DocId, PersonId, RequestId, Scope};
+use shared::protocol::{ClientFrame, Item, ItemResult, PushItem, ServerFrame, decode_client_frame, encode};
 
-use crate::invariant::{Heard, check_acknowledged, check_grants, check_store};
-use crate::model::Violation;
+use crate::invariant::{Heard, check_acknowledged, check_store};
+use crate::model::{Model, Violation};
 
 /// Everything heard by all taps.
 #[derive(Default)]
@@ -21,6 +21,12 @@ pub struct Witness(Mutex<Testimony>);
 struct Testimony {
     acknowledged: BTreeSet<(DocId, ChangeHash)>,
     told: BTreeMap<PersonId, BTreeSet<Scope>>,
+    /// Requests that were said to have taken effect.
+    requests: BTreeSet<RequestId>,
+    /// The customer of each canary, by its number.
+    canaries: Vec<DocId>,
+    /// The canaries that sang to each person.
+    sung: BTreeMap<PersonId, BTreeSet<usize>>,
     /// Each document with the scope that it was sent as a part of.
     documents: BTreeSet<(DocId, Scope)>,
     frames: u64,
@@ -33,6 +39,10 @@ struct Testimony {
 pub struct Verdict {
     /// Changes that were acknowledged.
     pub acknowledged: usize,
+    /// Requests that were.
+    pub requests: usize,
+    /// Pairs of a person and a customer whose canary the person heard.
+    pub canaries: usize,
     /// Frames of the server that were read.
     pub frames: u64,
     /// Pairs of a person and a scope that the person was told of.
@@ -43,6 +53,13 @@ impl Witness {
     /// A tap on one connection of a person, or on the connections that a device has one after the other.
     pub fn tap(self: &Arc<Self>, person: PersonId) -> Tap {
         Tap { witness: self.clone(), person, pushed: HashMap::new() }
+    }
+
+    /// Draws the canary of a customer: words for its texts that nobody without a grant may hear.
+    pub fn canary(&self, customer: DocId) -> String {
+        let canaries = &mut self.testimony().canaries;
+        canaries.push(customer);
+        format!("{CANARY}{:08}", canaries.len() - 1)
     }
 
     /// How many changes were acknowledged.
@@ -56,12 +73,15 @@ impl Witness {
     /// The first change that is gone.
     pub fn judge_acknowledged(&self, data: &Path) -> Result<(), Violation> {
         // What is acknowledged while the store is read is younger than what is read.
-        let acknowledged = {
+        let (acknowledged, requests) = {
             let testimony = self.testimony();
             testimony.check()?;
-            testimony.acknowledged.clone()
+            (testimony.acknowledged.clone(), testimony.requests.clone())
         };
-        read(data, |lookup| check_acknowledged(lookup, acknowledged))
+        read(data, |lookup| {
+            check_acknowledged(lookup, acknowledged)?;
+            check_requests(lookup, requests)
+        })
     }
 
     /// Judges everything, of a server that has stopped (SIM-1, SIM-2, SIM-4, SIM-6, SIM-7, SIM-10, SIM-15).
@@ -73,8 +93,13 @@ impl Witness {
         testimony.check()?;
         read(data, |lookup| {
             let ledger = check_store(lookup, testimony.acknowledged.iter().copied())?;
+            check_requests(lookup, testimony.requests.iter().copied())?;
             for (person, scopes) in &testimony.told {
-                check_grants(&ledger, *person, scopes.iter().copied())?;
+                check_heard(&ledger, *person, scopes.iter().copied())?;
+            }
+            for (person, canaries) in &testimony.sung {
+                let customers = canaries.iter().filter_map(|number| testimony.canaries.get(*number));
+                check_heard(&ledger, *person, customers.map(|customer| Scope::Customer(*customer)))?;
             }
             for (doc, scope) in &testimony.documents {
                 let row = lookup.document(*doc).map_err(|failure| format!("a document: {failure}"))?;
@@ -84,6 +109,8 @@ impl Witness {
             }
             Ok(Verdict {
                 acknowledged: testimony.acknowledged.len(),
+                requests: testimony.requests.len(),
+                canaries: testimony.sung.values().map(BTreeSet::len).sum(),
                 frames: testimony.frames,
                 told: testimony.told.values().map(BTreeSet::len).sum(),
             })
@@ -107,12 +134,42 @@ pub struct Tap {
     pushed: Pushed,
 }
 
+/// What a canary begins with; its number follows in eight digits.
+const CANARY: &str = "canary";
+
+/// Every request that was said to have taken effect did, and is still answered so (SIM-1).
+fn check_requests(
+    lookup: &dyn Lookup,
+    requests: impl IntoIterator<Item = RequestId>,
+) -> Result<(), Violation> {
+    for request in requests {
+        match lookup.request(request).map_err(|failure| format!("a request: {failure}"))? {
+            Some(ItemResult::Accepted(_)) => {}
+            answer => return Err(format!("{request:?} was accepted and is answered {answer:?} (I1)")),
+        }
+    }
+    Ok(())
+}
+
+/// What a person heard of was the person's to read at some time.
+fn check_heard(
+    ledger: &Model,
+    reader: PersonId,
+    scopes: impl IntoIterator<Item = Scope>,
+) -> Result<(), Violation> {
+    match scopes.into_iter().find(|scope| !ledger.could_read(reader, *scope)) {
+        Some(scope) => Err(format!("{scope:?} was told to {reader:?} without a grant (I4)")),
+        None => Ok(()),
+    }
+}
+
 /// What an item of a push asks to be taken.
 enum Sent {
     Change(DocId, ChangeHash),
     /// What says to be a change and is none.
     Malformed(DocId),
-    Other,
+    Request(RequestId),
+    Release,
 }
 
 /// The items of each batch without an answer.
@@ -125,12 +182,18 @@ impl Sent {
                 Ok(header) => Sent::Change(*doc, header.hash),
                 Err(_) => Sent::Malformed(*doc),
             },
-            PushItem::Request { .. } | PushItem::Release { .. } => Sent::Other,
+            PushItem::Request { id, .. } => Sent::Request(*id),
+            PushItem::Release { .. } => Sent::Release,
         }
     }
 }
 
 impl Tap {
+    /// As [`Witness::canary`].
+    pub fn canary(&self, customer: DocId) -> String {
+        self.witness.canary(customer)
+    }
+
     /// The device sends this. What is no frame is the server's to refuse.
     pub fn sent(&mut self, bytes: &[u8]) {
         let Ok(ClientFrame::Push(push)) = decode_client_frame(bytes) else { return };
@@ -143,11 +206,24 @@ impl Tap {
         let heard = Heard::read(bytes);
         let mut testimony = self.witness.testimony();
         testimony.frames += 1;
-        let taken = heard.and_then(|heard| testimony.take(self.person, &heard, &mut self.pushed));
+        let taken = heard.and_then(|heard| {
+            let mut sung = canaries_in(bytes);
+            // What a page holds deflated.
+            sung.extend(canaries_in(&encode(&heard.items)));
+            testimony.sung.entry(self.person).or_default().extend(sung);
+            testimony.take(self.person, &heard, &mut self.pushed)
+        });
         if let Err(violation) = taken {
             testimony.violation.get_or_insert(violation);
         }
     }
+}
+
+fn canaries_in(bytes: &[u8]) -> BTreeSet<usize> {
+    memchr::memmem::find_iter(bytes, CANARY)
+        .filter_map(|at| bytes.get(at + CANARY.len()..at + CANARY.len() + 8))
+        .filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok())
+        .collect()
 }
 
 impl Testimony {
@@ -165,7 +241,10 @@ impl Testimony {
                     Sent::Malformed(doc) => {
                         return Err(format!("what is no change of {doc:?} was acknowledged (I2)"));
                     }
-                    Sent::Other => {}
+                    Sent::Request(id) => {
+                        self.requests.insert(*id);
+                    }
+                    Sent::Release => {}
                 }
             }
         }

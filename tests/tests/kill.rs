@@ -1,19 +1,32 @@
 //! `kill -9` of the real server in the middle of a hundred pushing phones: afterwards everything acknowledged is there (I1),
 //! at the end the whole store is judged, and `daybook verify` agrees. `DAYBOOK_KILLS` says how often; 20 by default.
-//! `DAYBOOK_KILL_MIB` fills the database before: then every start must be ready within three seconds.
+//! `DAYBOOK_KILL_MIB` fills the database before: then every start must be ready within three seconds. Meanwhile an assistant
+//! accepts and moves customers, and a manager of another team and a rep without customers listen to what they may not hear.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use daybook_tests::dice::Dice;
 use daybook_tests::load::RawDevice;
 use daybook_tests::process::{ServerProcess, free_address, run};
 use daybook_tests::witness::Witness;
-use shared::protocol::{ItemResult, ServerFrame};
+use shared::id::{DocId, PersonId};
+use shared::ledger::Command;
+use shared::protocol::{ClientFrame, ItemResult, PushItem, ServerFrame};
+use shared::refusal::Rule;
 
 const PEOPLE: usize = 20;
 const DEVICES_OF_EACH: usize = 5;
+/// Who is there besides, with role and team.
+const OTHERS: [(&str, &str, &str); 4] = [
+    ("filler", "rep", "south"),
+    ("desk", "assistant", "north"),
+    ("other manager", "manager", "east"),
+    ("stranger", "rep", "north"),
+];
 
 /// What the phones and the one who kills tell each other.
 #[derive(Default)]
@@ -30,6 +43,8 @@ struct State {
     lives: u64,
     /// What the last phone saw that got no acknowledgement.
     unanswered: String,
+    /// Customers that were acknowledged.
+    customers: Vec<DocId>,
 }
 
 /// After so long without an acknowledgement nobody is pushing any more.
@@ -49,21 +64,25 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Looks at an answer: honest work is taken.
-    fn take(&self, answer: &[ServerFrame]) -> Result<()> {
+    /// Looks at an answer: honest work is taken, or held for a decision if its customer was moved. Whether it was refused
+    /// because of that.
+    fn take(&self, answer: &[ServerFrame]) -> Result<bool> {
         let results = answer.iter().filter_map(|frame| match frame {
             ServerFrame::Ack(ack) => Some(&ack.results),
             _ => None,
         });
-        let is_taken =
-            |result: &&ItemResult| matches!(result, ItemResult::Accepted(_) | ItemResult::Known(..));
-        if let Some(other) = results.flatten().find(|result| !is_taken(result)) {
-            bail!("{other:?} for honest work");
+        let mut is_moved = false;
+        for result in results.flatten() {
+            match result {
+                ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => {}
+                ItemResult::Refused(refusal) if refusal.rule == Rule::Transferred => is_moved = true,
+                other => bail!("{other:?} for honest work"),
+            }
         }
         // Whoever waits looks at the number under the lock.
         drop(self.state.lock().expect("no phone panics with it"));
         self.changed.notify_all();
-        Ok(())
+        Ok(is_moved)
     }
 
     fn give_up(&self, unanswered: String) {
@@ -83,28 +102,94 @@ impl Shared {
     }
 }
 
-/// Writes visits until it is over; what got no answer is sent again, as a phone does.
-fn phone(mut device: RawDevice, shared: &Shared) -> Result<()> {
-    let mut life = shared.wait_for_life_after(0);
-    let name = format!("Factory of {:?}", device.device);
-    let (customer, _, mut items) = device.new_customer(&name)?;
-    let mut number = 0;
+/// Sends frames until they are answered, through kills; what got no answer is sent again, as a phone does. None when it is
+/// over.
+fn answered(
+    device: &mut RawDevice,
+    frames: &[ClientFrame],
+    life: &mut u64,
+    shared: &Shared,
+) -> Option<Vec<ServerFrame>> {
+    let is_last = |frame: &ServerFrame| match frames {
+        [] => matches!(frame, ServerFrame::Page(_)),
+        _ => matches!(frame, ServerFrame::Ack(_)),
+    };
     while !shared.over.load(Ordering::Relaxed) {
-        let frame = device.push(items.clone());
-        match device.exchange(&[frame]) {
-            Ok(frames) if frames.iter().any(|frame| matches!(frame, ServerFrame::Ack(_))) => {
-                shared.take(&frames)?;
-                number += 1;
-                items = device.new_visit(customer, &format!("visit {number}"))?.2;
-            }
+        match device.exchange(frames) {
+            Ok(answer) if answer.iter().any(is_last) => return Some(answer),
             // Killed in mid-answer or gone: wait for the next life, unless it has begun already.
             unanswered => {
                 shared.give_up(format!("{unanswered:?}"));
-                life = shared.wait_for_life_after(life);
+                *life = shared.wait_for_life_after(*life);
             }
         }
     }
+    None
+}
+
+/// Writes visits until it is over, of another customer when the first was moved.
+fn phone(mut device: RawDevice, shared: &Shared) -> Result<()> {
+    let mut life = shared.wait_for_life_after(0);
+    let name = format!("Factory of {:?}", device.device);
+    let (mut customer, _, mut items) = device.new_customer(&name)?;
+    for number in 1.. {
+        let push = device.push(items);
+        let Some(answer) = answered(&mut device, &[push], &mut life, shared) else { break };
+        if number == 1 {
+            shared.state.lock().expect("no phone panics with it").customers.push(customer);
+        }
+        items = if shared.take(&answer)? {
+            let (other, _, card) = device.new_customer(&format!("{name} {number}"))?;
+            customer = other;
+            card
+        } else {
+            device.new_visit(customer, &format!("visit {number}"))?.2
+        };
+    }
     Ok(())
+}
+
+/// Accepts customers and moves them to other reps until it is over.
+fn desk(mut device: RawDevice, reps: &[PersonId], mut dice: Dice, shared: &Shared) -> Result<()> {
+    let mut life = shared.wait_for_life_after(0);
+    loop {
+        let customers = shared.state.lock().expect("no phone panics with it").customers.clone();
+        let mut items = Vec::new();
+        if let Some(customer) = dice.pick(&customers).copied() {
+            let to = *dice.pick(reps).context("there are reps")?;
+            for command in [Command::Accept { customer }, Command::Transfer { customer, to, reason: None }] {
+                let (id, recorded) = (device.entropy.request_id(), device.recorded());
+                items.push(PushItem::Request { id, command, recorded });
+            }
+        }
+        let push = device.push(items);
+        if answered(&mut device, &[push], &mut life, shared).is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Fetches all that it may until it is over.
+fn listener(mut device: RawDevice, shared: &Shared) -> Result<()> {
+    let mut life = shared.wait_for_life_after(0);
+    while answered(&mut device, &[], &mut life, shared).is_some() {}
+    Ok(())
+}
+
+/// Lets somebody live beside the others; whoever fails ends it for all.
+fn live(
+    shared: &Arc<Shared>,
+    life: impl FnOnce(&Shared) -> Result<()> + Send + 'static,
+) -> JoinHandle<Result<()>> {
+    let shared = shared.clone();
+    std::thread::spawn(move || {
+        let lived = life(&shared);
+        if lived.is_err() {
+            shared.over.store(true, Ordering::Relaxed);
+            shared.changed.notify_all();
+        }
+        lived
+    })
 }
 
 fn kills() -> u64 {
@@ -118,23 +203,26 @@ fn number_from_environment(name: &str) -> Option<u64> {
 /// How long a server may take to be ready after a kill, with a database of 1 GiB.
 const RECOVERY_MS_MAX: u128 = 3_000;
 
-/// Makes the database so large, with changes of documents that nobody asks for.
-fn fill(data: &std::path::Path, mebibytes: u64) -> Result<()> {
+/// Characters of a visit that fills a database, drawn so that nothing makes them small, and visits of one push.
+const FILLING_CHARS: usize = 4_000;
+const FILLING_VISITS: usize = 16;
+
+/// Makes the database so large, by visits that a rep pushes like any other.
+fn fill(data: &Path, address: &str, mebibytes: u64, dice: &mut Dice) -> Result<()> {
     let file = server::store::SqliteStore::file_in(data);
-    let database = rusqlite::Connection::open(&file)?;
-    database.execute_batch(
-        "INSERT INTO devices (id, person, label, created_at) SELECT zeroblob(16), id, '', 0 FROM people LIMIT 1;
-         INSERT INTO actors SELECT zeroblob(16), zeroblob(16), id FROM people LIMIT 1;",
-    )?;
+    let mut device = RawDevice::login(address, "filler", dice.word())?;
+    let (customer, _, mut items) = device.new_customer("Factory of long visits")?;
     while std::fs::metadata(&file)?.len() < mebibytes << 20 {
-        database.execute_batch(
-            "INSERT INTO changes WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
-             SELECT (SELECT max(coalesce((SELECT max(seq) FROM changes), 0), (SELECT max(seq) FROM events))) + n,
-                    randomblob(16), randomblob(32), zeroblob(16), 1, 1, zeroblob(16),
-                    (SELECT person FROM actors WHERE id = zeroblob(16)), 0, x'', randomblob(3900)
-             FROM numbers;
-             PRAGMA wal_checkpoint(TRUNCATE);",
-        )?;
+        let push = device.push(items);
+        let answer = device.exchange(&[push])?;
+        let is_taken = |frame: &ServerFrame| matches!(frame, ServerFrame::Ack(ack) if ack.results.iter().all(|result| matches!(result, ItemResult::Accepted(_))));
+        ensure!(answer.iter().any(is_taken), "a visit was not taken");
+        items = Vec::new();
+        for _ in 0..FILLING_VISITS {
+            let han = |dice: &mut Dice| char::from_u32(0x4e00 + dice.below(0x5000) as u32).unwrap_or('长');
+            let record: String = (0..FILLING_CHARS).map(|_| han(dice)).collect();
+            items.extend(device.new_visit(customer, &record)?.2);
+        }
     }
     println!("{} MiB of database", std::fs::metadata(&file)?.len() >> 20);
     Ok(())
@@ -153,12 +241,15 @@ fn a_server_killed_among_a_hundred_pushing_phones_keeps_what_it_acknowledged() -
     for person in 0..PEOPLE {
         run(&["user", "add", &format!("rep{person}"), "--role", "rep", "--team", "north", "--data", path])?;
     }
-    let filled = number_from_environment("DAYBOOK_KILL_MIB");
-    if let Some(mebibytes) = filled {
-        fill(&data, mebibytes)?;
+    for (name, role, team) in OTHERS {
+        run(&["user", "add", name, "--role", role, "--team", team, "--data", path])?;
     }
     let address = free_address()?;
     let mut server = ServerProcess::start(&data, &address)?;
+    let filled = number_from_environment("DAYBOOK_KILL_MIB");
+    if let Some(mebibytes) = filled {
+        fill(&data, &address, mebibytes, &mut dice)?;
+    }
     let mut devices = Vec::new();
     for person in 0..PEOPLE {
         for _ in 0..DEVICES_OF_EACH {
@@ -167,21 +258,28 @@ fn a_server_killed_among_a_hundred_pushing_phones_keeps_what_it_acknowledged() -
     }
     let shared = Arc::new(Shared::default());
     shared.begin_life();
-    let phones: Vec<_> = devices
+    let mut reps: Vec<PersonId> = devices.iter().map(|device| device.person).collect();
+    reps.dedup();
+    let mut others = Vec::new();
+    for name in ["desk", "other manager", "stranger"] {
+        let mut device = RawDevice::login(&address, name, dice.word())?;
+        device.tap = Some(shared.witness.tap(device.person));
+        others.push(device);
+    }
+    let listeners = others.split_off(1);
+    let desk_dice = dice.aside();
+    let mut phones: Vec<_> = devices
         .into_iter()
         .map(|mut device| {
-            let shared = shared.clone();
             device.tap = Some(shared.witness.tap(device.person));
-            std::thread::spawn(move || {
-                let lived = phone(device, &shared);
-                if lived.is_err() {
-                    shared.over.store(true, Ordering::Relaxed);
-                    shared.changed.notify_all();
-                }
-                lived
-            })
+            live(&shared, |shared| phone(device, shared))
         })
         .collect();
+    phones.extend(others.into_iter().map(|device| {
+        let (reps, dice) = (reps.clone(), desk_dice.clone());
+        live(&shared, move |shared| desk(device, &reps, dice, shared))
+    }));
+    phones.extend(listeners.into_iter().map(|device| live(&shared, |shared| listener(device, shared))));
     let mut slowest_recovery_ms = 0;
     for kill in 0..kills() {
         shared.wait_for_acknowledgements(dice.between(1, 400) as usize)?;
@@ -210,5 +308,7 @@ fn a_server_killed_among_a_hundred_pushing_phones_keeps_what_it_acknowledged() -
     run(&["verify", "--data", path])?;
     println!("{} kills, {verdict:?}, slowest start {slowest_recovery_ms} ms", kills());
     ensure!(verdict.acknowledged > 0, "nothing was pushed");
+    ensure!(verdict.requests > 0, "the desk decided nothing");
+    ensure!(verdict.canaries > 0, "nobody heard a canary");
     Ok(())
 }

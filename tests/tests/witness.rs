@@ -5,11 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use daybook_tests::load::RawDevice;
+use daybook_tests::load::{RawDevice, with_change};
 use daybook_tests::process::{ServerProcess, free_address, run};
 use daybook_tests::witness::Witness;
 use server::store::SqliteStore;
-use shared::protocol::{cut_sequence, encode};
+use shared::edit::{Edit, Patch, Value};
+use shared::id::{DocId, RequestId, Seq};
+use shared::ledger::Command;
+use shared::limits::SERVER_FRAME_BYTES_MAX;
+use shared::protocol::{Ack, ClientFrame, ItemResult, Push, PushItem, ServerFrame, cut_sequence, encode};
+use shared::refusal::{Refusal, Rule};
+use shared::time::UtcMillis;
 use tempfile::TempDir;
 
 /// A stopped server at which two reps of two teams have each written a factory and a visit, all of it heard.
@@ -36,7 +42,16 @@ fn scene() -> Result<Scene> {
     let mut devices = Vec::new();
     for (seed, name) in ["rep", "stranger"].into_iter().enumerate() {
         let mut device = RawDevice::login(&address, name, seed as u64)?;
+        // Nobody hears how this card began, and everybody what was made of it.
+        let (unheard, mut document, begun) = device.new_customer(&format!("Shop of {name}"))?;
+        let push = device.push(begun.clone());
+        device.exchange(&[push])?;
         device.tap = Some(witness.tap(device.person));
+        let fields = Patch::from([("address".to_owned(), Value::Str("Harbour 1".to_owned()))]);
+        let edit = Edit::EditCustomer { customer: unheard, fields };
+        let edited = document.edit(&device.writer(), &edit)?.remove(0).bytes;
+        let push = device.push(vec![with_change(&begun[0], edited)]);
+        device.exchange(&[push])?;
         let (customer, _, card) = device.new_customer(&format!("Factory of {name}"))?;
         let visit = device.new_visit(customer, "pump 46")?.2;
         for items in [card, visit] {
@@ -63,8 +78,8 @@ fn spoil(data: &Path, sql: &str) -> Result<()> {
 fn honest_work_is_found_right() -> Result<()> {
     let scene = scene()?;
     let verdict = scene.witness.judge(&scene.data).map_err(anyhow::Error::msg)?;
-    ensure!(verdict.acknowledged == 4, "two cards and two visits: {verdict:?}");
-    ensure!(verdict.frames > 4 && verdict.told >= 2, "{verdict:?}");
+    ensure!(verdict.acknowledged == 6, "two cards, two visits and two edits: {verdict:?}");
+    ensure!(verdict.frames > 4 && verdict.told >= 2 && verdict.canaries == 2, "{verdict:?}");
     Ok(())
 }
 
@@ -112,12 +127,75 @@ fn what_reaches_a_stranger_is_told() -> Result<()> {
     Ok(())
 }
 
+/// The answer to the only item of a push, as the stranger's device hears it.
+fn answered(scene: &mut Scene, item: PushItem, result: ItemResult) -> Result<()> {
+    let push = scene.stranger.push(vec![item]);
+    let ClientFrame::Push(Push { batch, .. }) = &push else { unreachable!("it is a push") };
+    let ack = Ack { batch: *batch, received: UtcMillis(0), results: vec![result] };
+    let tap = scene.stranger.tap.as_mut().context("it has a tap")?;
+    tap.sent(&encode(&push));
+    tap.heard(&encode(&ServerFrame::Ack(ack)));
+    Ok(())
+}
+
+fn ensure_told(scene: &Scene, invariant: &str) -> Result<()> {
+    let violation = scene.witness.judge(&scene.data).err();
+    ensure!(violation.as_ref().is_some_and(|told| told.contains(invariant)), "{violation:?}");
+    Ok(())
+}
+
+fn a_request(scene: &Scene) -> PushItem {
+    let (id, recorded) = (RequestId([7; 16]), scene.stranger.recorded());
+    PushItem::Request { id, command: Command::Accept { customer: DocId([7; 16]) }, recorded }
+}
+
+// SIM-4: words alone, in a frame that names no scope.
+#[test]
+fn a_canary_that_reaches_a_stranger_is_told() -> Result<()> {
+    let mut scene = scene()?;
+    let refusal = Refusal::about(Rule::NotFound, "Factory of rep canary00000000".to_owned());
+    let request = a_request(&scene);
+    answered(&mut scene, request, ItemResult::Refused(refusal))?;
+    ensure_told(&scene, "(I4)")
+}
+
+// SIM-1
+#[test]
+fn a_request_that_was_accepted_and_is_not_remembered_is_told() -> Result<()> {
+    let mut scene = scene()?;
+    let request = a_request(&scene);
+    answered(&mut scene, request, ItemResult::Accepted(Seq(1)))?;
+    ensure_told(&scene, "(I1)")?;
+    ensure!(scene.witness.judge_acknowledged(&scene.data).is_err(), "it passed while the server runs");
+    Ok(())
+}
+
+// SIM-2
+#[test]
+fn what_is_no_change_and_was_accepted_is_told() -> Result<()> {
+    let mut scene = scene()?;
+    let item = scene.stranger.new_visit(DocId([7; 16]), "pump 46")?.2.remove(0);
+    answered(&mut scene, with_change(&item, b"no change".to_vec()), ItemResult::Accepted(Seq(1)))?;
+    ensure_told(&scene, "(I2)")
+}
+
+// SIM-10: a change that nobody heard acknowledged is gone, and another builds on it.
+#[test]
+fn a_hole_in_the_log_is_told() -> Result<()> {
+    let scene = scene()?;
+    let edited = "SELECT id FROM documents WHERE changes = 2";
+    spoil(&scene.data, &format!("DELETE FROM changes WHERE actor_seq = 1 AND doc IN ({edited})"))?;
+    ensure_told(&scene, "(I10)")
+}
+
 // SIM-15
 #[test]
-fn a_frame_that_is_none_is_told() -> Result<()> {
-    let mut scene = scene()?;
-    scene.stranger.tap.as_mut().context("it has a tap")?.heard(b"no frame");
-    ensure!(scene.witness.judge(&scene.data).is_err(), "nonsense passed");
-    ensure!(scene.witness.judge_acknowledged(&scene.data).is_err(), "nonsense passed while the server runs");
+fn a_frame_that_is_none_or_too_long_is_told() -> Result<()> {
+    for bytes in [b"no frame".to_vec(), vec![0; SERVER_FRAME_BYTES_MAX + 1]] {
+        let mut scene = scene()?;
+        scene.stranger.tap.as_mut().context("it has a tap")?.heard(&bytes);
+        ensure!(scene.witness.judge_acknowledged(&scene.data).is_err(), "it passed while the server runs");
+        ensure_told(&scene, if bytes.len() > SERVER_FRAME_BYTES_MAX { "(I9)" } else { "nonsense" })?;
+    }
     Ok(())
 }

@@ -80,7 +80,21 @@ pub const LIMITS: &[(&str, &str, Limit)] = &[
     ("soak", "minutes", Limit::AtLeast(59.0)),
     ("soak", "resident_mib_per_h", Limit::AtMost(1.0)),
     ("soak", "descriptors_per_h", Limit::AtMost(1.0)),
+    ("soak", "with_workers_mib_per_h", Limit::AtMost(1.0)),
     ("soak", "wal_mib", Limit::AtMost(64.0)),
+    // What must have happened for the rest to mean something: half of what sixty reps would do in an hour if nothing
+    // took any time, and of hostile frames, whose senders the
+    // server slows down, what two would send with a frame in seven seconds each.
+    ("soak", "changes_acknowledged", Limit::AtLeast(36_000.0)),
+    ("soak", "sockets_cut", Limit::AtLeast(900.0)),
+    ("soak", "frames_torn", Limit::AtLeast(900.0)),
+    ("soak", "logins", Limit::AtLeast(180.0)),
+    ("soak", "workers_killed", Limit::AtLeast(110.0)),
+    ("soak", "hostile_frames", Limit::AtLeast(1_000.0)),
+    ("soak", "documents_compared", Limit::AtLeast(36_000.0)),
+    ("storm_2000", "changes_acknowledged", Limit::AtLeast(2_000.0)),
+    ("slow_readers_100", "slow_still_open", Limit::AtLeast(100.0)),
+    ("hostile_10", "hostile_frames", Limit::AtLeast(100.0)),
 ];
 
 /// Reconnects of other sizes must stay near that of 2,000 documents: bytes within 5 %, time within 1.5×.

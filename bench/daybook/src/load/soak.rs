@@ -25,6 +25,8 @@ const HOSTILE: usize = 2;
 /// Between two things that a phone does, on average.
 const PACE_MS: u64 = 3_000;
 const HOSTILE_PACE: Duration = Duration::from_millis(200);
+/// How long a rep's last work may take to be acknowledged.
+const PATIENCE: Duration = Duration::from_secs(60);
 const SAMPLE: Duration = Duration::from_secs(5);
 
 /// What was done to the server, by kind.
@@ -41,6 +43,7 @@ struct Counts {
 struct Sample {
     hours: f64,
     resident_mib: f64,
+    with_workers_mib: f64,
     descriptors: f64,
     wal_mib: f64,
 }
@@ -84,6 +87,7 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
         person.await??;
     }
     report(figures, &samples, &counts);
+    figures.add("soak", "documents_compared", compare(&address, &witness).await? as f64);
     judge(&site, server, &witness, "soak", figures).await
 }
 
@@ -105,10 +109,14 @@ async fn watch(
     let mut samples = Vec::new();
     while begun.elapsed() < duration {
         tick.tick().await;
+        // A worker may die while it is looked at: then the look before counts again.
+        let before = samples.last().map_or(0.0, |sample: &Sample| sample.with_workers_mib);
+        let with_workers = server.resident_bytes_with_workers();
         let wal = std::fs::metadata(data.join(format!("{DATABASE}-wal"))).map_or(0, |wal| wal.len());
         samples.push(Sample {
             hours: begun.elapsed().as_secs_f64() / 3600.0,
             resident_mib: server.resident_bytes()? as f64 / f64::from(1 << 20),
+            with_workers_mib: with_workers.map_or(before, |bytes| bytes as f64 / f64::from(1 << 20)),
             descriptors: std::fs::read_dir(format!("/proc/{}/fd", server.id()?))?.count() as f64,
             wal_mib: wal as f64 / f64::from(1 << 20),
         });
@@ -149,6 +157,8 @@ fn report(figures: &mut Figures, samples: &[Sample], counts: &Counts) {
     let minutes = samples.last().map_or(0.0, |sample| sample.hours * 60.0);
     figures.add("soak", "minutes", minutes);
     figures.add("soak", "resident_mib_per_h", slope(|sample| sample.resident_mib));
+    figures.add("soak", "with_workers_mib_per_h", slope(|sample| sample.with_workers_mib));
+    figures.add("soak", "with_workers_mib", highest(|sample| sample.with_workers_mib));
     figures.add("soak", "resident_mib", highest(|sample| sample.resident_mib));
     figures.add("soak", "descriptors_per_h", slope(|sample| sample.descriptors));
     figures.add("soak", "descriptors", highest(|sample| sample.descriptors));
@@ -235,7 +245,44 @@ async fn rep(
             }
         }
     }
-    Ok(())
+    finish(&mut phone, &address, unsent.map(|(frame, _)| frame)).await
+}
+
+/// What a rep had not got through when the soak ended gets through now, in bounded time (SIM-8).
+async fn finish(phone: &mut Phone, address: &str, unsent: Option<Vec<u8>>) -> Result<()> {
+    let Some(frame) = unsent else { return Ok(()) };
+    let get_through = async {
+        loop {
+            phone.socket = None;
+            if dial(phone, address).await.is_ok()
+                && let Some(socket) = phone.socket.as_mut()
+                && socket.send_bytes(frame.clone()).await.is_ok()
+                && let Ok(ack) = socket.receive_ack().await
+            {
+                return accepted(&ack).or_else(|error| known(&ack).ok_or(error));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, get_through).await;
+    ended.context("a rep's last work is not acknowledged (I8)")?
+}
+
+/// Two new phones of every rep hold the same at the end (SIM-3).
+async fn compare(address: &str, witness: &Arc<Witness>) -> Result<usize> {
+    let mut documents = 0;
+    for number in 0..REPS {
+        let name = format!("rep{number}");
+        let mut phones = log_in(address, [name.clone(), name.clone()].into_iter(), witness).await?;
+        for phone in &mut phones {
+            dial(phone, address).await?;
+        }
+        let (one, other) = (&phones[0], &phones[1]);
+        ensure!(one.held() > 0, "a new phone of {name} holds nothing (I3)");
+        ensure!(one.digest() == other.digest(), "two phones of {name} hold different documents (I3)");
+        documents += one.held();
+    }
+    Ok(documents)
 }
 
 /// What was sent twice is known the second time.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use server::store::{ChangeRow, Lookup, StoreFailure};
 use shared::document::Document;
-use shared::id::{ActorId, ChangeHash, DeviceId, DocId, PersonId, Scope, Seq};
+use shared::id::{ActorId, ChangeHash, DeviceId, DocId, PersonId, RequestId, Scope, Seq};
 use shared::ledger::event::LateKind;
 use shared::ledger::{EventKind, LateState, LedgerEvent, Person};
 use shared::limits::{CHANGE_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_CHANGES_MAX, SERVER_FRAME_BYTES_MAX};
@@ -49,6 +49,23 @@ pub fn check_acknowledged(
         let merged = lookup.change(doc, &hash).map_err(failed("a change"))?.is_some();
         if !merged && lookup.held_change(doc, &hash).map_err(failed("a held change"))?.is_none() {
             return Err(format!("{hash:?} of {doc:?} was acknowledged and is gone (I1)"));
+        }
+    }
+    Ok(())
+}
+
+/// Every request that was said to have taken effect did, and is still answered so (SIM-1, SIM-11).
+///
+/// # Errors
+/// The first that did not.
+pub fn check_requests(
+    lookup: &dyn Lookup,
+    requests: impl IntoIterator<Item = RequestId>,
+) -> Result<(), Violation> {
+    for request in requests {
+        match lookup.request(request).map_err(failed("a request"))? {
+            Some(ItemResult::Accepted(_)) => {}
+            answer => return Err(format!("{request:?} was accepted and is answered {answer:?} (I1)")),
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use server::store::{Lookup, Readers, SqliteStore};
 use shared::id::{ChangeHash, DocId, PersonId, RequestId, Scope};
 use shared::protocol::{ClientFrame, Item, ItemResult, PushItem, ServerFrame, decode_client_frame, encode};
 
-use crate::invariant::{Heard, check_acknowledged, check_store};
+use crate::invariant::{Heard, check_acknowledged, check_requests, check_store};
 use crate::model::{Model, Violation};
 
 /// Everything heard by all taps.
@@ -136,20 +136,6 @@ pub struct Tap {
 
 /// What a canary begins with; its number follows in eight digits.
 const CANARY: &str = "canary";
-
-/// Every request that was said to have taken effect did, and is still answered so (SIM-1).
-fn check_requests(
-    lookup: &dyn Lookup,
-    requests: impl IntoIterator<Item = RequestId>,
-) -> Result<(), Violation> {
-    for request in requests {
-        match lookup.request(request).map_err(|failure| format!("a request: {failure}"))? {
-            Some(ItemResult::Accepted(_)) => {}
-            answer => return Err(format!("{request:?} was accepted and is answered {answer:?} (I1)")),
-        }
-    }
-    Ok(())
-}
 
 /// What a person heard of was the person's to read at some time.
 fn check_heard(

@@ -1,6 +1,6 @@
 //! The store on a disk that forgets what was not synced: sixty acknowledged pushes, the power taken away before
 //! every write and every sync, several times with another rest each, and again while the store recovers; then
-//! every sync and writes failing, once and for ever. `DAYBOOK_DISK` multiplies the crashes of each place and
+//! every sync and writes failing, once and for ever. A rep writes and an assistant decides. `DAYBOOK_DISK` multiplies the crashes of each place and
 //! makes every write fail, not one in some.
 
 use std::collections::BTreeSet;
@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use daybook_tests::dice::Dice;
 use daybook_tests::disk::vfs::Mounted;
 use daybook_tests::disk::{Disk, Image, Kind as Failing, Plan, Replay, Told};
-use daybook_tests::invariant::check_store;
+use daybook_tests::invariant::{check_requests, check_store};
 use server::admission::InProcess;
 use server::hub::{Administration, Hub, Identity, Output, SessionId, Transport, administer, verify};
-use server::store::{DeviceRow, SqliteStore, Store};
+use server::store::{DeviceRow, Lookup, SqliteStore, Store};
 use shared::document::{Document, Kind, SCHEMA_VERSION, Writer};
 use shared::edit::{Edit, Patch};
-use shared::id::{ActorId, ChangeHash, DeviceId, DocId, IncarnationId, PersonId, Scope};
-use shared::ledger::{Person, Role};
+use shared::id::{ActorId, ChangeHash, DeviceId, DocId, IncarnationId, PersonId, RequestId, Scope};
+use shared::ledger::{Command, Person, Role};
 use shared::protocol::{
     ClientFrame, Hello, ItemResult, PROTOCOL_VERSION, PendingCounts, Push, PushItem, ServerFrame,
     decode_server_frame, encode,
@@ -25,8 +25,12 @@ use shared::time::{Quality, Recorded, UtcMillis};
 
 const FILE: &str = "daybook.sqlite3";
 const NOW: UtcMillis = UtcMillis(1_795_305_600_000);
-const PERSON: PersonId = PersonId([1; 16]);
-const DEVICE: DeviceId = DeviceId([2; 16]);
+const REP: PersonId = PersonId([1; 16]);
+/// To whom customers are lent.
+const COLLEAGUE: PersonId = PersonId([4; 16]);
+const ASSISTANT: PersonId = PersonId([5; 16]);
+const PHONE: Identity = Identity { person: REP, device: DeviceId([2; 16]) };
+const DESK: Identity = Identity { person: ASSISTANT, device: DeviceId([6; 16]) };
 const PUSHES: u8 = 60;
 
 /// Pages in the write-ahead log after which SQLite copies it into the database. Small, so that sixty pushes
@@ -36,28 +40,53 @@ const CHECKPOINT_PAGES: i64 = 40;
 /// One crash in so many is followed by a recovery, a push, and another crash.
 const RECOVERY_ONE_IN: u64 = 5;
 
-type Change = (DocId, ChangeHash);
+/// What was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Taken {
+    Change(DocId, ChangeHash),
+    Request(RequestId),
+}
 
 fn thoroughness() -> u64 {
     std::env::var("DAYBOOK_DISK").ok().and_then(|value| value.parse().ok()).unwrap_or(1)
 }
 
-/// Sixty pushes as a rep makes them: a new factory, a visit there, the visit edited, and so on.
+/// Sixty pushes: a rep's new factory, a visit there, the visit edited; the assistant accepts the factory, lends it to a
+/// colleague and takes it back; and so on.
 fn pushes() -> Vec<Vec<PushItem>> {
     let recorded = Recorded { at: NOW, device: NOW, quality: Quality::Ok, offset_minutes: 480 };
-    let writer = Writer { person: PERSON, actor: ActorId([3; 16]), recorded };
+    let writer = Writer { person: REP, actor: ActorId([3; 16]), recorded };
     let mut pushes = Vec::new();
     let mut last = None;
     for number in 0..PUSHES {
-        let customer = DocId([number / 3 + 10; 16]);
+        let customer = DocId([number / 5 + 10; 16]);
+        let request = |nth: u8, command: Command| PushItem::Request {
+            id: RequestId([number, nth, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7]),
+            command,
+            recorded,
+        };
+        let transfer = |to: PersonId| Command::Transfer { customer, to, reason: None };
         let fields =
             |key: &str| Patch::from([(key.to_owned(), format!("第{number}次 visit").as_str().into())]);
-        let edit = match number % 3 {
-            0 => Edit::CreateCustomer { customer, fields: fields("name") },
+        let edit = match number % 5 {
+            0 => {
+                let mut fields = fields("name");
+                fields.insert("contacts/0123456789abcdef/name".to_owned(), "赵经理".into());
+                fields.insert("phones/0123456789abcdef/number".to_owned(), "0535-6388112".into());
+                Edit::CreateCustomer { customer, fields }
+            }
+            3 => {
+                pushes.push(vec![request(0, Command::Accept { customer })]);
+                continue;
+            }
+            4 => {
+                pushes.push(vec![request(0, transfer(COLLEAGUE)), request(1, transfer(REP))]);
+                continue;
+            }
             1 => Edit::CreateVisit { visit: DocId([number + 100; 16]), customer, fields: fields("record") },
             _ => Edit::EditVisit { visit: DocId([number + 99; 16]), fields: fields("purpose") },
         };
-        let kind = if number % 3 == 0 { Kind::Customer } else { Kind::Visit };
+        let kind = if number % 5 == 0 { Kind::Customer } else { Kind::Visit };
         let changes = if edit.creates() {
             let (document, changes) = Document::create(&writer, &edit).expect("valid");
             last = Some(document);
@@ -78,12 +107,15 @@ fn pushes() -> Vec<Vec<PushItem>> {
     pushes
 }
 
-fn changes_of(items: &[PushItem]) -> Vec<Change> {
-    let change = |item: &PushItem| match item {
-        PushItem::Change { doc, change, .. } => Some((*doc, shared::wire::parse(change).ok()?.hash)),
-        _ => None,
+fn taken(items: &[PushItem]) -> Vec<Taken> {
+    let take = |item: &PushItem| match item {
+        PushItem::Change { doc, change, .. } => {
+            Some(Taken::Change(*doc, shared::wire::parse(change).ok()?.hash))
+        }
+        PushItem::Request { id, .. } => Some(Taken::Request(*id)),
+        PushItem::Release { .. } => None,
     };
-    items.iter().filter_map(change).collect()
+    items.iter().filter_map(take).collect()
 }
 
 /// How a run is driven.
@@ -104,13 +136,16 @@ fn open(mounted: &Mounted, rules: Rules, is_new: bool) -> Result<SqliteStore, St
     Ok(store)
 }
 
-/// A new store with its one rep and the rep's phone.
+/// A new store with two reps, the phone of one, and an assistant at a desk.
 fn founded(mounted: &Mounted, rules: Rules) -> SqliteStore {
     let mut store = open(mounted, rules, true).expect("an empty disk");
-    let person = Person { id: PERSON, name: "王".to_owned(), role: Role::Rep, team: None, active: true };
-    let device = DeviceRow {
-        id: DEVICE,
-        person: PERSON,
+    let person = |id: PersonId, name: &str, role: Role| Administration::SetPerson {
+        person: Person { id, name: name.to_owned(), role, team: None, active: true },
+        by: None,
+    };
+    let device = |identity: Identity| DeviceRow {
+        id: identity.device,
+        person: identity.person,
         label: String::new(),
         created_at: NOW,
         last_contact_at: None,
@@ -118,7 +153,13 @@ fn founded(mounted: &Mounted, rules: Rules) -> SqliteStore {
         software: String::new(),
         revoked_at: None,
     };
-    for command in [Administration::SetPerson { person, by: None }, Administration::PutDevice(device)] {
+    for command in [
+        person(REP, "王", Role::Rep),
+        person(COLLEAGUE, "陈", Role::Rep),
+        person(ASSISTANT, "李", Role::Assistant),
+        Administration::PutDevice(device(PHONE)),
+        Administration::PutDevice(device(DESK)),
+    ] {
         administer(&mut store, NOW, &command).expect("an empty organisation");
     }
     // The organisation is durable whatever the rules: what may be lost then is work.
@@ -126,7 +167,7 @@ fn founded(mounted: &Mounted, rules: Rules) -> SqliteStore {
     store
 }
 
-/// The phone at a hub on a store.
+/// The phone and the desk at a hub on a store.
 struct Office {
     hub: Hub<SqliteStore>,
     batch: u64,
@@ -134,13 +175,11 @@ struct Office {
     missing: BTreeSet<DocId>,
 }
 
-const SESSION: SessionId = SessionId(1);
+const SESSIONS: [(SessionId, Identity); 2] = [(SessionId(1), PHONE), (SessionId(2), DESK)];
 
 impl Office {
     fn begin(store: SqliteStore) -> Result<Office, String> {
         let mut hub = Hub::new(store).map_err(|error| format!("the hub: {error}"))?;
-        let identity = Identity { person: PERSON, device: DEVICE };
-        hub.handle_open(NOW, SESSION, identity, Transport::Live);
         let hello = ClientFrame::Hello(Hello {
             protocol: PROTOCOL_VERSION,
             schema: SCHEMA_VERSION,
@@ -151,16 +190,29 @@ impl Office {
             digest: None,
             software: String::new(),
         });
-        hub.handle_frame(NOW, SESSION, &encode(&hello));
+        for (session, identity) in SESSIONS {
+            hub.handle_open(NOW, session, identity, Transport::Live);
+            hub.handle_frame(NOW, session, &encode(&hello));
+        }
         hub.settle(NOW, &mut InProcess);
         Ok(Office { hub, batch: 0, missing: BTreeSet::new() })
     }
 
-    /// Pushes as a phone would and returns the answers. Anything but "stored" and "the server is full" is wrong.
+    /// Pushes as a phone or the desk would and returns the answers. Anything but "stored" and "the server is full" is wrong.
     fn push(&mut self, items: &[PushItem]) -> Result<Vec<ItemResult>, String> {
+        // Nobody decides about a customer that is not there to be seen.
+        let is_unseen = |item: &PushItem| match item {
+            PushItem::Request { command, .. } => self.missing.contains(&command.customer()),
+            _ => false,
+        };
+        if items.iter().any(is_unseen) {
+            return Ok(vec![ItemResult::Skipped; items.len()]);
+        }
+        let is_decision = items.iter().any(|item| matches!(item, PushItem::Request { .. }));
+        let (session, _) = SESSIONS[usize::from(is_decision)];
         self.batch += 1;
         let push = ClientFrame::Push(Push { batch: self.batch, items: items.to_vec() });
-        self.hub.handle_frame(NOW, SESSION, &encode(&push));
+        self.hub.handle_frame(NOW, session, &encode(&push));
         for output in self.hub.settle(NOW, &mut InProcess) {
             let Output::Send(_, frame) = output else { continue };
             if let Ok(ServerFrame::Ack(ack)) = decode_server_frame(&frame) {
@@ -178,7 +230,13 @@ impl Office {
 impl Office {
     /// Whether an answer is one that a phone knows what to do with, and costs it nothing.
     fn is_fine(&mut self, item: &PushItem, result: &ItemResult) -> bool {
-        let PushItem::Change { doc, scope, .. } = item else { return false };
+        let PushItem::Change { doc, scope, .. } = item else {
+            return match result {
+                ItemResult::Refused(refusal) => refusal.rule.is_passing(),
+                ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Skipped => true,
+                ItemResult::Held(_) => false,
+            };
+        };
         match result {
             ItemResult::Accepted(_) | ItemResult::Known(..) => {
                 self.missing.remove(doc);
@@ -207,7 +265,7 @@ struct Story {
     steps: Vec<daybook_tests::disk::Step>,
     /// Where the organisation stood.
     founded: usize,
-    acknowledged: Vec<(usize, Change)>,
+    acknowledged: Vec<(usize, Taken)>,
 }
 
 fn story(name: &str, rules: Rules) -> Story {
@@ -220,15 +278,28 @@ fn story(name: &str, rules: Rules) -> Story {
         let results = office.push(&items).expect("the disk is sound");
         assert!(is_stored(&results), "{results:?}");
         let at = mounted.lock().steps.len();
-        acknowledged.extend(changes_of(&items).into_iter().map(|change| (at, change)));
+        acknowledged.extend(taken(&items).into_iter().map(|taken| (at, taken)));
     }
     let steps = mounted.lock().steps.clone();
     Story { steps, founded, acknowledged }
 }
 
+fn check(lookup: &dyn Lookup, expected: &BTreeSet<Taken>) -> Result<(), String> {
+    let change = |taken: &Taken| match taken {
+        Taken::Change(doc, hash) => Some((*doc, *hash)),
+        Taken::Request(_) => None,
+    };
+    let request = |taken: &Taken| match taken {
+        Taken::Request(id) => Some(*id),
+        Taken::Change(..) => None,
+    };
+    check_requests(lookup, expected.iter().filter_map(request))?;
+    check_store(lookup, expected.iter().filter_map(change)).map(drop)
+}
+
 /// Whether a store keeps what it acknowledged, is whole otherwise, and has no hole in its log.
-fn examine(store: &mut SqliteStore, expected: &BTreeSet<Change>) -> Result<(), String> {
-    check_store(&store.lookup(), expected.iter().copied())?;
+fn examine(store: &mut SqliteStore, expected: &BTreeSet<Taken>) -> Result<(), String> {
+    check(&store.lookup(), expected)?;
     let connection = store.connection();
     let number = |sql: &str| -> Result<i64, String> {
         connection.query_row(sql, [], |row| row.get(0)).map_err(|error| format!("reading: {error}"))
@@ -249,7 +320,7 @@ fn examine(store: &mut SqliteStore, expected: &BTreeSet<Change>) -> Result<(), S
 }
 
 /// Opens what a crash left and looks at it.
-fn look(name: &str, image: &Image, expected: &BTreeSet<Change>, rules: Rules) -> Result<(), String> {
+fn look(name: &str, image: &Image, expected: &BTreeSet<Taken>, rules: Rules) -> Result<(), String> {
     let mounted = Mounted::new(name, Disk::holding(image.clone()));
     let mut store = open(&mounted, rules, false)?;
     examine(&mut store, expected)
@@ -260,7 +331,7 @@ fn look(name: &str, image: &Image, expected: &BTreeSet<Change>, rules: Rules) ->
 fn recover(
     name: &str,
     image: &Image,
-    expected: &BTreeSet<Change>,
+    expected: &BTreeSet<Taken>,
     again: &[PushItem],
     dice: &mut Dice,
     rules: Rules,
@@ -284,7 +355,7 @@ fn recover(
     steps[..place].iter().for_each(|step| replay.advance(step, dice));
     let mut expected = expected.clone();
     if place >= acknowledged_at {
-        expected.extend(changes_of(again));
+        expected.extend(taken(again));
     }
     look(name, &replay.crash(dice), &expected, rules).map_err(|error| format!("the second time: {error}"))?;
     Ok(steps.len() as u64)
@@ -311,12 +382,11 @@ fn crash_everywhere(
     let mut expected = BTreeSet::new();
     let (mut acknowledged, mut crashes, mut recoveries) = (story.acknowledged.iter().peekable(), 0, 0);
     for place in story.founded..=story.steps.len() {
-        while let Some((_, change)) = acknowledged.next_if(|(at, _)| *at <= place) {
-            expected.insert(*change);
+        while let Some((_, taken)) = acknowledged.next_if(|(at, _)| *at <= place) {
+            expected.insert(*taken);
         }
         // The push that was on its way; at the end the last one, which is known.
-        let is_open =
-            |items: &&Vec<PushItem>| !changes_of(items).iter().all(|change| expected.contains(change));
+        let is_open = |items: &&Vec<PushItem>| !taken(items).iter().all(|taken| expected.contains(taken));
         let again = pushes.iter().find(is_open).unwrap_or(&pushes[pushes.len() - 1]);
         for round in 0..each {
             let image = replay.crash(&mut dice);
@@ -369,7 +439,7 @@ fn fail(name: &str, plan: Plan, organisation: &Image, pushes: &[Vec<PushItem>]) 
     let mut refused = 0_usize;
     for items in pushes {
         if is_stored(&office.push(items)?) {
-            expected.extend(changes_of(items));
+            expected.extend(taken(items));
         } else {
             refused += 1;
         }
@@ -391,11 +461,11 @@ fn fail(name: &str, plan: Plan, organisation: &Image, pushes: &[Vec<PushItem>]) 
         push_all(&mut Office::begin(store)?, pushes)?;
     } else {
         // Before anything is pushed again, which would hide what was lost: as the process sees it, and as the disk holds it.
-        check_store(&office.hub.store().lookup(), expected.iter().copied())?;
+        check(&office.hub.store().lookup(), &expected)?;
         look(&format!("{name} once"), &image, &expected, HONEST)?;
         push_all(&mut office, pushes)?;
         let mut store = office.hub.into_store();
-        examine(&mut store, &pushes.iter().flat_map(|items| changes_of(items)).collect())?;
+        examine(&mut store, &pushes.iter().flat_map(|items| taken(items)).collect())?;
         check_file(&store)?;
         if plan.nth == 1 {
             let found = verify(&store.lookup(), &mut InProcess).map_err(|error| error.to_string())?;

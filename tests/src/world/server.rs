@@ -2,7 +2,7 @@
 //! every commit, with reads and judgements that take their time. A driver like the hub's own thread; and
 //! the tap on every frame that leaves (SIM-4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use server::admission::Job;
 use server::hub::feed::{PageRead, ReadRequest};
@@ -580,11 +580,13 @@ impl World {
         if head == self.server.learned {
             return Ok(());
         }
+        let mut touched = BTreeSet::new();
         for event in lookup.events_all(self.server.learned, usize::MAX >> 1).expect(BROKEN) {
             self.model.fold(&event).map_err(|violation| {
                 // One that names its invariant is of no other.
                 if violation.contains("(I") { violation } else { format!("{violation} (I6)") }
             })?;
+            touched.extend(event.scope.customer());
             let line = format!("committed {:?} {:?}", event.seq, event.kind);
             self.trace.note(self.now_ms - crate::world::clock::EPOCH_MS, || line);
             match event.kind {
@@ -593,6 +595,14 @@ impl World {
                 }
                 shared::ledger::EventKind::LateWorkArrived { .. } => self.faults.count(Fault::EditHeld),
                 _ => {}
+            }
+        }
+        // At once: what follows from a wrong table would be seen as something else.
+        for customer in touched {
+            let record = lookup.customer(customer).expect(BROKEN);
+            let learned = self.model.customer(customer).map(|learned| (learned.owner, learned.code.clone()));
+            if record.map(|record| (record.owner(), record.code)) != learned {
+                return Err(format!("the record of {customer:?} is not what was committed (I6)"));
             }
         }
         self.server.learned = head;

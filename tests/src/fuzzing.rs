@@ -149,19 +149,19 @@ pub fn mutated(mut chunk_bytes: Vec<u8>, input: &[u8]) -> Vec<u8> {
 /// What admission accepts is within its limits, and comes out the same when it is done again on the stored document and
 /// on its log alone; what comes again changes nothing.
 pub fn admission(bytes: &[u8]) -> Fate {
-    let card = Card::new();
+    let Card { saved, created, edited, large } = Card::get();
     let (choice, input) = bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest));
     let (log, change) = match choice % 5 {
-        0 => (vec![], mutated(card.created, input)),
-        1 => (vec![card.created], mutated(card.edited, input)),
-        2 => (vec![card.created], mutated(card.large, input)),
+        0 => (vec![], mutated(created.clone(), input)),
+        1 => (vec![created.clone()], mutated(edited.clone(), input)),
+        2 => (vec![created.clone()], mutated(large.clone(), input)),
         3 => (vec![], chunk::mend(input)),
-        _ => (vec![card.created], chunk::mend(input)),
+        _ => (vec![created.clone()], chunk::mend(input)),
     };
     if shared::wire::parse(&change).is_err() {
         return Fate::Refused;
     }
-    let stored = (!log.is_empty()).then_some(card.saved);
+    let stored = (!log.is_empty()).then(|| saved.clone());
     // Automerge may panic on what the pre-parser lets through: that ends a worker, never the server.
     let Some(Ok(admitted)) = guarded(|| admit(&job(stored.clone(), &change))) else { return Fate::Refused };
     if admitted.applied == 0 {
@@ -423,9 +423,9 @@ pub fn server_page(bytes: &[u8]) -> Fate {
 /// not fit is dropped and fetched anew, and what was typed stays, in this run and in the next one over the same rows,
 /// even where the engine ended this one.
 pub fn server_apply(bytes: &[u8]) -> Fate {
-    let card = Card::new();
+    let card = Card::get();
     let mut rows = Rows::new();
-    let mut client = working_phone(&card, &mut rows);
+    let mut client = working_phone(card, &mut rows);
     let is_over = guarded(|| {
         for piece in cut(bytes).into_iter().take(8) {
             let Some((choice, input)) = piece.split_first() else { continue };
@@ -455,7 +455,7 @@ pub fn server_apply(bytes: &[u8]) -> Fate {
 /// without; it never panics, and never opens without unsent work that it could read.
 pub fn stored_row(bytes: &[u8]) -> Fate {
     let mut rows = Rows::new();
-    working_phone(&Card::new(), &mut rows);
+    working_phone(Card::get(), &mut rows);
     let names: Vec<String> = rows.keys().cloned().collect();
     let mut is_work_whole = true;
     for piece in cut(bytes).into_iter().take(12) {
@@ -484,7 +484,7 @@ pub fn stored_row(bytes: &[u8]) -> Fate {
 fn large_row(change: Vec<u8>) -> Vec<u8> {
     let name = format!("doc/{CUSTOMER}");
     let mut rows = Rows::new();
-    let mut client = working_phone(&Card::new(), &mut rows);
+    let mut client = working_phone(Card::get(), &mut rows);
     let choice = rows.keys().position(|row| *row == name).expect("the phone holds the card");
     hear(&mut client, &page(vec![changes(vec![change])]), &mut rows);
     [&[choice as u8, 0], rows[&name].as_slice()].concat()

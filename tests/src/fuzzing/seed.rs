@@ -1,6 +1,8 @@
 //! What fuzzing begins with: a card with the changes that make it, and for each target an input of nearly 64 KiB,
 //! which mutations of small ones would not find. Knows nothing of what may not happen.
 
+use std::sync::LazyLock;
+
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{AutoCommit, ObjType, ROOT};
 use shared::document::{Document, Kind, Writer};
@@ -39,7 +41,13 @@ pub(super) struct Card {
 }
 
 impl Card {
-    pub(super) fn new() -> Card {
+    /// The card, made once: most of an input's time would go into making the large change.
+    pub(super) fn get() -> &'static Card {
+        static CARD: LazyLock<Card> = LazyLock::new(Card::new);
+        &CARD
+    }
+
+    fn new() -> Card {
         let writer = Writer { person: PERSON, actor: ACTOR, recorded: recorded() };
         let fields = Patch::from([("name".into(), "Works".into()), ("remarks".into(), "long text".into())]);
         let (mut document, mut created) =
@@ -121,16 +129,19 @@ pub(super) fn changes(changes: Vec<Vec<u8>>) -> Item {
 
 /// The large input of each target.
 pub(super) fn large() -> [(&'static str, Vec<u8>); 8] {
-    let Card { created, large, .. } = Card::new();
+    let Card { created, large, .. } = Card::get();
     let line = format!("东风(内资),25/11/08 {},送样\n", "看设备".repeat(30));
     [
         ("wire_parse", large.clone()),
-        ("admission", chosen(4, &large)),
+        ("admission", chosen(4, large)),
         ("client_frame", pushed(1, large.clone())),
-        ("session", joined(&[chosen(200, &created), chosen(200, &large)])),
-        ("server_page", joined(&[welcome(), page(vec![granted(), changes(vec![created, large.clone()])])])),
-        ("server_apply", joined(&[chosen(3, &large)])),
-        ("stored_row", joined(&[super::large_row(large)])),
+        ("session", joined(&[chosen(200, created), chosen(200, large)])),
+        (
+            "server_page",
+            joined(&[welcome(), page(vec![granted(), changes(vec![created.clone(), large.clone()])])]),
+        ),
+        ("server_apply", joined(&[chosen(3, large)])),
+        ("stored_row", joined(&[super::large_row(large.clone())])),
         ("sheet", format!("客户名称,第一次访谈,对策\n{}", line.repeat(200)).into_bytes()),
     ]
 }

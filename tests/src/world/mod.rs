@@ -17,6 +17,7 @@ pub mod shape;
 pub mod skew;
 pub mod strike;
 pub mod tabs;
+pub mod tap;
 pub mod trace;
 pub mod workers;
 

@@ -1,6 +1,6 @@
 //! The server of the simulated world: the hub machine on an in-memory store that may fail or die around
-//! every commit, with reads and judgements that take their time. A driver like the hub's own thread; and
-//! the tap on every frame that leaves (SIM-4).
+//! every commit, with reads and judgements that take their time. A driver like the hub's own thread. What
+//! leaves is judged in [`crate::world::tap`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,17 @@ use server::hub::feed::{PageRead, ReadRequest};
 use server::hub::{Hub, Identity, Output, SessionId, Transport};
 use server::store::{Lookup, SqliteLookup, SqliteStore, SqliteTransaction, Store, StoreFailure};
 use shared::client::Disconnect;
-use shared::id::{ChangeHash, DeviceId, DocId, Scope, Seq};
+use shared::id::{DeviceId, Seq};
 use shared::planted::{self, Bug};
-use shared::protocol::{
-    ClientFrame, Goodbye, ItemResult, Push, PushItem, ServerFrame, decode_client_frame, encode,
-};
-use shared::refusal::Rule;
+use shared::protocol::{ClientFrame, Goodbye, PushItem, ServerFrame, decode_client_frame, encode};
 use shared::time::UtcMillis;
 
 use crate::fault::Fault;
-use crate::invariant::{Heard, check_grants};
 use crate::model::{Model, Violation};
 use crate::world::exchange::Exchange;
 use crate::world::network::Direction;
 use crate::world::shape::Cause;
-use crate::world::{Event, World, trace};
+use crate::world::{Event, World};
 
 /// What the next transaction of a store meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +172,7 @@ pub fn copy_database(from: &rusqlite::Connection, to: &mut rusqlite::Connection)
     rusqlite::backup::Backup::new(from, to)?.run_to_completion(10_000, std::time::Duration::ZERO, None)
 }
 
-const BROKEN: &str = "an in-memory database can be read";
+pub(super) const BROKEN: &str = "an in-memory database can be read";
 
 impl Server {
     /// A server that is off, with an empty store.
@@ -201,6 +197,16 @@ impl Server {
     /// The last place in the log of which the model knows.
     pub fn learned(&self) -> Seq {
         self.learned
+    }
+
+    /// Who speaks in a session.
+    pub fn identity_of(&self, session: SessionId) -> Option<Identity> {
+        self.sessions.get(&session).map(|session| session.identity)
+    }
+
+    /// What was pushed in a session under a batch number.
+    pub fn pushed(&self, session: SessionId, batch: u64) -> Option<Vec<PushItem>> {
+        self.sessions.get(&session)?.pushed.get(&batch).cloned()
     }
 
     /// The store, whether the server is on or off.
@@ -248,15 +254,6 @@ impl Server {
         self.exchanges.clear();
         self.work.clear();
         self.starts += 1;
-    }
-}
-
-/// Whether an answer is the answer for ever.
-fn is_final(result: &ItemResult) -> bool {
-    match result {
-        ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => true,
-        ItemResult::Refused(refusal) => refusal.rule == Rule::Transferred,
-        ItemResult::Skipped => false,
     }
 }
 
@@ -710,98 +707,5 @@ impl World {
         }
         self.note_answer(session, bytes);
         Ok(())
-    }
-
-    /// Looks into every frame that leaves the server.
-    fn tap(&mut self, id: SessionId, bytes: &[u8]) -> Result<(), Violation> {
-        let heard = Heard::read(bytes)?;
-        let Some(session) = self.server.sessions.get(&id) else { return Ok(()) };
-        let identity = session.identity;
-        self.note(|| format!("hub to {id:?} {:?}: {}", identity.device, trace::server_frame(&heard.frame)));
-        // SIM-5
-        let is_active = self.model.person(identity.person).is_some_and(|person| person.active);
-        let is_locked_out = self.model.is_revoked(identity.device) || !is_active;
-        if is_locked_out && !matches!(heard.frame, ServerFrame::Goodbye(_)) {
-            return Err(format!("a frame leaves for the locked out {:?} (I5)", identity.device));
-        }
-        check_grants(&self.model, identity.person, heard.scopes())?;
-        let mut sung = self.model.canaries_in(bytes);
-        match heard.frame {
-            ServerFrame::Page(_) => sung.extend(self.model.canaries_in(&encode(&heard.items))),
-            ServerFrame::Ack(ack) => {
-                let session = self.server.sessions.get(&id).expect("just found");
-                if let Some(items) = session.pushed.get(&ack.batch).cloned() {
-                    if items.len() != ack.results.len() {
-                        return Err(format!(
-                            "{} items were answered by {} results",
-                            items.len(),
-                            ack.results.len()
-                        ));
-                    }
-                    for (item, result) in items.iter().zip(&ack.results) {
-                        self.check_result(identity, item, result)?;
-                    }
-                    if ack.results.iter().all(is_final) {
-                        self.overhear(identity, Push { batch: ack.batch, items });
-                    }
-                }
-            }
-            _ => {}
-        }
-        match sung.iter().find(|customer| !self.model.may_read(identity.person, Scope::Customer(**customer)))
-        {
-            Some(customer) => {
-                Err(format!("words of {customer:?} leave for {:?} without a grant (I4)", identity.person))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// What is acknowledged is on disk (SIM-2).
-    fn check_result(
-        &mut self,
-        identity: Identity,
-        item: &PushItem,
-        result: &ItemResult,
-    ) -> Result<(), Violation> {
-        if matches!(result, ItemResult::Refused(refusal) if !refusal.rule.is_passing()) {
-            self.faults.count(Fault::EditRefused);
-        }
-        let PushItem::Change { doc, change, .. } = item else { return Ok(()) };
-        let Ok(header) = shared::wire::parse(change) else {
-            return match result {
-                ItemResult::Refused(_) | ItemResult::Skipped => Ok(()),
-                taken => Err(format!("what is no change of {doc:?} was answered {taken:?} (I2)")),
-            };
-        };
-        let lookup = self.server.store().lookup();
-        let merged = lookup.change(*doc, &header.hash).expect(BROKEN).is_some();
-        let held = lookup.held_change(*doc, &header.hash).expect(BROKEN);
-        match result {
-            ItemResult::Accepted(_) | ItemResult::Known(..) if !merged && held.is_none() => {
-                Err(format!("{:?} of {doc:?} was acknowledged before it was on disk (I2)", header.hash))
-            }
-            ItemResult::Held(_) if held.is_none() && !merged => {
-                Err(format!("{:?} of {doc:?} was said to be held before it was on disk (I2)", header.hash))
-            }
-            // Somebody else who may read the change may repeat it and is told that it is there.
-            ItemResult::Known(..) => {
-                self.acknowledge(header.hash, *doc, identity.device);
-                Ok(())
-            }
-            ItemResult::Accepted(_) | ItemResult::Held(_) => {
-                self.acknowledge(header.hash, *doc, identity.device);
-                // From another phone of the same person it may come again, and is held as it was.
-                let first = held.filter(|held| held.person == identity.person).map(|held| held.device);
-                self.model
-                    .attribute(header.actor, first.unwrap_or(identity.device))
-                    .map_err(|violation| format!("{violation} (I7)"))
-            }
-            ItemResult::Refused(_) | ItemResult::Skipped => Ok(()),
-        }
-    }
-
-    fn acknowledge(&mut self, hash: ChangeHash, doc: DocId, device: DeviceId) {
-        self.model.acknowledge(hash, doc, device);
     }
 }

@@ -30,7 +30,7 @@ use shared::view::Query;
 use crate::chunk;
 use crate::invariant::{Heard, check_grants, check_store};
 use crate::world::clock::EPOCH_MS;
-use seed::{CUSTOMER, Card, INCARNATION, PERSON, SCOPE, changes, granted, page, pushed, welcome};
+use seed::{CUSTOMER, Card, INCARNATION, OTHER, PERSON, SCOPE, changes, granted, page, pushed, welcome};
 
 /// How far an input came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,10 +251,15 @@ pub fn session(bytes: &[u8]) -> Fate {
         software: String::new(),
         revoked_at: None,
     };
-    for command in
-        [Administration::SetPerson { person: person(), by: None }, Administration::PutDevice(device)]
-    {
-        administer(&mut store, now, &command).expect("an empty organisation takes its first person");
+    // Somebody who may ask for everything, and somebody who may be given a customer.
+    let boss = Person { role: Role::Admin, ..person() };
+    let other = Person { id: OTHER, name: "somebody else".to_owned(), ..person() };
+    for command in [
+        Administration::SetPerson { person: boss, by: None },
+        Administration::SetPerson { person: other, by: None },
+        Administration::PutDevice(device),
+    ] {
+        administer(&mut store, now, &command).expect("an empty organisation takes its first people");
     }
     let mut hub = Hub::new(store).expect("memory");
     let identity = Identity { person: PERSON, device: DEVICE };

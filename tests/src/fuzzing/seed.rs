@@ -7,7 +7,8 @@ use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{AutoCommit, ObjType, ROOT};
 use shared::document::{Document, Kind, Writer};
 use shared::edit::{Edit, Patch};
-use shared::id::{ActorId, DocId, IncarnationId, PersonId, Scope};
+use shared::id::{ActorId, DocId, IncarnationId, PersonId, RequestId, Scope};
+use shared::ledger::Command;
 use shared::ledger::people::Access;
 use shared::protocol::{
     ClientFrame, Cursor, Item, PROTOCOL_VERSION, Page, PageItems, Push, PushItem, ServerFrame, Welcome,
@@ -18,6 +19,8 @@ use shared::time::{Quality, Recorded, UtcMillis};
 use crate::world::clock::EPOCH_MS;
 
 pub(super) const PERSON: PersonId = PersonId([1; 16]);
+/// A colleague.
+pub(super) const OTHER: PersonId = PersonId([8; 16]);
 pub(super) const INCARNATION: IncarnationId = IncarnationId([9; 16]);
 pub(super) const CUSTOMER: DocId = DocId([3; 16]);
 pub(super) const SCOPE: Scope = Scope::Customer(CUSTOMER);
@@ -127,6 +130,13 @@ pub(super) fn changes(changes: Vec<Vec<u8>>) -> Item {
     }
 }
 
+/// The push of a request to move the card.
+fn asked(batch: u64) -> Vec<u8> {
+    let command = Command::Transfer { customer: CUSTOMER, to: OTHER, reason: None };
+    let item = PushItem::Request { id: RequestId([6; 16]), command, recorded: recorded() };
+    encode(&ClientFrame::Push(Push { batch, items: vec![item] }))
+}
+
 /// The large input of each target.
 pub(super) fn large() -> [(&'static str, Vec<u8>); 8] {
     let Card { created, large, .. } = Card::get();
@@ -135,7 +145,10 @@ pub(super) fn large() -> [(&'static str, Vec<u8>); 8] {
         ("wire_parse", large.clone()),
         ("admission", chosen(4, large)),
         ("client_frame", pushed(1, large.clone())),
-        ("session", joined(&[chosen(200, created), chosen(200, large)])),
+        (
+            "session",
+            joined(&[chosen(200, created), chosen(200, large), chosen(0, &asked(2)), chosen(0, &asked(3))]),
+        ),
         (
             "server_page",
             joined(&[welcome(), page(vec![granted(), changes(vec![created.clone(), large.clone()])])]),

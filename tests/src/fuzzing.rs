@@ -286,7 +286,8 @@ pub fn session(bytes: &[u8]) -> Fate {
         let stored = lookup.request(request).expect("memory");
         assert_eq!(stored, Some(ItemResult::Accepted(seq)), "an acknowledged request is gone");
     }
-    check_grants(&ledger, PERSON, told.scopes).unwrap_or_else(|violation| panic!("{violation}"));
+    check_grants(PERSON, told.scopes, |person, scope| ledger.may_read(person, scope))
+        .unwrap_or_else(|violation| panic!("{violation}"));
     Fate::of(!lookup.document_ids(None, 1).expect("memory").is_empty())
 }
 

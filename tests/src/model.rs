@@ -163,20 +163,15 @@ impl Model {
 
     /// Whether a person may read a scope now, by the ledger as committed (SIM-4).
     pub fn may_read(&self, person: PersonId, scope: Scope) -> bool {
-        self.reads(person, scope, |customer, is_wanted| is_wanted(customer.owner))
+        self.reads(person, scope, |customer| vec![customer.owner])
     }
 
     /// Whether a person could read a scope at any time, if nobody's team or role has changed: under whichever owner.
     pub fn could_read(&self, person: PersonId, scope: Scope) -> bool {
-        self.reads(person, scope, |customer, is_wanted| customer.owners.iter().copied().any(is_wanted))
+        self.reads(person, scope, |customer| customer.owners.iter().copied().collect())
     }
 
-    fn reads(
-        &self,
-        person: PersonId,
-        scope: Scope,
-        owned_by: impl Fn(&Customer, &dyn Fn(PersonId) -> bool) -> bool,
-    ) -> bool {
+    fn reads(&self, person: PersonId, scope: Scope, owners: fn(&Customer) -> Vec<PersonId>) -> bool {
         let Some(person) = self.people.get(&person).filter(|person| person.active) else { return false };
         match scope {
             Scope::Organisation => true,
@@ -185,10 +180,11 @@ impl Model {
                 let Some(record) = self.customers.get(&customer) else { return false };
                 let team_of = |owner: PersonId| self.people.get(&owner).and_then(|owner| owner.team);
                 match person.role {
-                    Role::Rep => owned_by(record, &|owner| owner == person.id),
+                    Role::Rep => owners(record).contains(&person.id),
                     Role::Assistant | Role::Admin => true,
                     Role::Manager => {
-                        person.team.is_none() || owned_by(record, &|owner| team_of(owner) == person.team)
+                        person.team.is_none()
+                            || owners(record).into_iter().any(|owner| team_of(owner) == person.team)
                     }
                 }
             }

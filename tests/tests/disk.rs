@@ -1,7 +1,7 @@
 //! The store on a disk that forgets what was not synced: sixty acknowledged pushes, the power taken away before
 //! every write and every sync, several times with another rest each, and again while the store recovers; then
-//! every sync and writes failing, once and for ever. A rep writes and an assistant decides. `DAYBOOK_DISK` multiplies the crashes of each place and
-//! makes every write fail, not one in some.
+//! every sync and writes failing, once and for ever. A rep writes and an assistant decides. `DAYBOOK_DISK`
+//! multiplies the crashes of each place and makes every write fail, not one in some.
 
 use std::collections::BTreeSet;
 
@@ -198,7 +198,8 @@ impl Office {
         Ok(Office { hub, batch: 0, missing: BTreeSet::new() })
     }
 
-    /// Pushes as a phone or the desk would and returns the answers. Anything but "stored" and "the server is full" is wrong.
+    /// Pushes as a phone or the desk would and returns the answers. Anything but "stored" and "the server is full" is
+    /// wrong.
     fn push(&mut self, items: &[PushItem]) -> Result<Vec<ItemResult>, String> {
         // Nobody decides about a customer that is not there to be seen.
         let is_unseen = |item: &PushItem| match item {

@@ -215,7 +215,11 @@ fn fill(data: &Path, address: &str, mebibytes: u64, dice: &mut Dice) -> Result<(
     while std::fs::metadata(&file)?.len() < mebibytes << 20 {
         let push = device.push(items);
         let answer = device.exchange(&[push])?;
-        let is_taken = |frame: &ServerFrame| matches!(frame, ServerFrame::Ack(ack) if ack.results.iter().all(|result| matches!(result, ItemResult::Accepted(_))));
+        let is_accepted = |result: &ItemResult| matches!(result, ItemResult::Accepted(_));
+        let is_taken = |frame: &ServerFrame| match frame {
+            ServerFrame::Ack(ack) => ack.results.iter().all(is_accepted),
+            _ => false,
+        };
         ensure!(answer.iter().any(is_taken), "a visit was not taken");
         items = Vec::new();
         for _ in 0..FILLING_VISITS {

@@ -82,9 +82,9 @@ pub const LIMITS: &[(&str, &str, Limit)] = &[
     ("soak", "descriptors_per_h", Limit::AtMost(1.0)),
     ("soak", "with_workers_mib_per_h", Limit::AtMost(1.0)),
     ("soak", "wal_mib", Limit::AtMost(64.0)),
-    // What must have happened for the rest to mean something: half of what sixty reps would do in an hour if nothing
-    // took any time, and of hostile frames, whose senders the
-    // server slows down, what two would send with a frame in seven seconds each.
+    // What must have happened for the rest to mean something. Of an hour's work of sixty reps half of what they would do
+    // if nothing took any time; of hostile frames little, for the server slows their senders down; elsewhere what the
+    // workload is about.
     ("soak", "changes_acknowledged", Limit::AtLeast(36_000.0)),
     ("soak", "sockets_cut", Limit::AtLeast(900.0)),
     ("soak", "frames_torn", Limit::AtLeast(900.0)),

@@ -15,6 +15,7 @@ use shared::protocol::{ClientFrame, Goodbye, PushItem, ServerFrame, decode_clien
 use shared::time::UtcMillis;
 
 use crate::fault::Fault;
+use crate::invariant::of_the_ledger;
 use crate::model::{Model, Violation};
 use crate::world::exchange::Exchange;
 use crate::world::network::Direction;
@@ -579,10 +580,7 @@ impl World {
         }
         let mut touched = BTreeSet::new();
         for event in lookup.events_all(self.server.learned, usize::MAX >> 1).expect(BROKEN) {
-            self.model.fold(&event).map_err(|violation| {
-                // One that names its invariant is of no other.
-                if violation.contains("(I") { violation } else { format!("{violation} (I6)") }
-            })?;
+            self.model.fold(&event).map_err(of_the_ledger)?;
             touched.extend(event.scope.customer());
             let line = format!("committed {:?} {:?}", event.seq, event.kind);
             self.trace.note(self.now_ms - crate::world::clock::EPOCH_MS, || line);

@@ -14,7 +14,7 @@ kinds! {
     FrameDropped,
     /// A frame arrives twice.
     FrameDoubled,
-    /// A frame of an old connection arrives after one of a newer connection.
+    /// A frame of an old connection reaches the server after the phone's newer connection did.
     FrameReordered,
     /// A connection ends between two frames, some of which still arrive.
     ConnectionCut,
@@ -22,9 +22,9 @@ kinds! {
     FrameTorn,
     /// A connection ends for one side only.
     ConnectionHalfOpen,
-    /// A dial fails.
+    /// A dial fails though the phone has signal.
     DialFailed,
-    /// A phone has no signal for a while.
+    /// A phone loses its connection, or cannot dial, because it has no signal.
     PhoneOffline,
     /// A phone dies between two of its outputs.
     PhoneCrashed,

@@ -30,7 +30,9 @@ use shared::view::Query;
 use crate::chunk;
 use crate::invariant::{Heard, check_grants, check_store};
 use crate::world::clock::EPOCH_MS;
-use seed::{CUSTOMER, Card, INCARNATION, OTHER, PERSON, SCOPE, changes, granted, page, pushed, welcome};
+use seed::{
+    CUSTOMER, Card, INCARNATION, OTHER, PERSON, SCOPE, changes, granted, page, pushed, welcome, workbook,
+};
 
 /// How far an input came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -502,8 +504,10 @@ pub fn large_inputs() -> [(&'static str, Vec<u8>); 8] {
 }
 
 /// A sheet, whatever it claims to be, is read or refused within its limits, and what was read becomes a plan of
-/// edits.
+/// edits. Of a workbook the input is the whole archive, or its worksheet alone.
 pub fn sheet(bytes: &[u8]) -> Fate {
+    let packed = bytes.starts_with(b"<").then(|| workbook(bytes));
+    let bytes = packed.as_deref().unwrap_or(bytes);
     let Ok(sheet) = server::report::followups::parse(bytes, "followups") else { return Fate::Refused };
     let mut client = connected_phone(&mut Rows::new());
     server::report::followups::plan(&mut client, phone_now(), &sheet);

@@ -104,6 +104,9 @@ pub fn check_log(
         if rebuilt.heads() != row.heads {
             return Err(format!("the heads of {doc:?} are not those of its log (I2)"));
         }
+        if row.changes > DOCUMENT_CHANGES_MAX {
+            return Err(format!("{doc:?} has {} changes (I9)", row.changes));
+        }
         if row.changes != changes.len() as u64 {
             let (said, count) = (row.changes, changes.len());
             return Err(format!("{doc:?} has {count} changes and says {said} (I2)"));
@@ -120,9 +123,6 @@ pub fn check_log(
             if saved.len() > DOCUMENT_BYTES_MAX {
                 return Err(format!("{doc:?} has {} bytes (I9)", saved.len()));
             }
-        }
-        if row.changes > DOCUMENT_CHANGES_MAX {
-            return Err(format!("{doc:?} has {} changes (I9)", row.changes));
         }
         walked += row.changes;
     }

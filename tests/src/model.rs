@@ -19,6 +19,8 @@ pub struct TypedEdit {
     pub device: DeviceId,
     /// The document.
     pub doc: DocId,
+    /// The customer whose timeline alone shows the document: a comment's.
+    pub about: Option<DocId>,
     /// A text that occurs nowhere else.
     pub token: String,
     /// Whether the phone's disk has confirmed it.

@@ -43,6 +43,15 @@ fn every_target_keeps_its_large_input_as_it_is_made_and_takes_it() {
 }
 
 #[test]
+fn a_workbook_is_read_as_an_archive_and_as_its_worksheet() {
+    let (_, target) = TARGETS.into_iter().find(|(name, _)| *name == "sheet").expect("a target");
+    for name in ["workbook", "worksheet"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/sheet").join(name);
+        assert_eq!(target(&std::fs::read(file).expect("it is kept")), Fate::Taken, "{name}");
+    }
+}
+
+#[test]
 fn random_inputs_pass_every_fuzz_target() {
     let seed = 20_261_122;
     println!("seed {seed}");

@@ -83,7 +83,7 @@ fn honest_work_is_found_right() -> Result<()> {
     Ok(())
 }
 
-// SIM-1, SIM-2, SIM-6, SIM-7: each by the invariant that it breaks.
+// SIM-1, SIM-2, SIM-6, SIM-7, SIM-15: each by the invariant that it breaks.
 #[test]
 fn what_a_store_lost_or_says_wrongly_is_told() -> Result<()> {
     for (sql, invariant) in [
@@ -102,6 +102,16 @@ fn what_a_store_lost_or_says_wrongly_is_told() -> Result<()> {
             "(I6)",
         ),
         ("UPDATE customers SET owner = (SELECT id FROM people WHERE id != owner)", "(I6)"),
+        ("INSERT INTO codes SELECT 'A0001', 'A', 1, id FROM customers LIMIT 1", "(I6)"),
+        // Late work of which no event tells.
+        (
+            "UPDATE customers SET record = CAST(replace(record, '\"late\":[]', '\"late\":[[1, {\"customer\":\"' || \
+             (CAST(record AS TEXT) ->> 'customer') || '\", \"person\":\"' || (CAST(record AS TEXT) ->> 'customer') || '\", \"device\":\"' || \
+             (CAST(record AS TEXT) ->> 'customer') || '\", \"doc\":null, \"recorded\":null, \"kind\":{\"type\":\"fact_before\"}, \
+             \"state\":\"held\"}]]') AS BLOB)",
+            "(I6)",
+        ),
+        ("UPDATE documents SET changes = 1000000", "(I9)"),
         (
             "UPDATE actors SET device = (SELECT id FROM devices WHERE id != device), \
              person = (SELECT id FROM people WHERE id != person)",

@@ -20,8 +20,8 @@ const OPTIONS: [&str; 4] = ["-max_len=66000", "-timeout=5", "-rss_limit_mb=1024"
 /// If something was found.
 pub fn run(target: &str, seconds: Option<u64>, rest: &[String]) -> Result<()> {
     let targets = if target == "all" { all()? } else { vec![target.to_owned()] };
-    // cargo-fuzz's one codegen unit would use one core.
-    let build = ["build", "-s", "none", "--codegen-units", "16"];
+    // cargo-fuzz's one codegen unit would use one core. `-O`: assertions where the manifest says.
+    let build = ["build", "-O", "-s", "none", "--codegen-units", "16"];
     let alone = targets.first().filter(|_| targets.len() == 1);
     cargo(["fuzz"]).args(build).args(alone).env("RUSTC_BOOTSTRAP", "1").go()?;
     let limit = seconds.map(|seconds| format!("-max_total_time={seconds}"));

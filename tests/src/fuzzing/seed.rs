@@ -1,6 +1,7 @@
 //! What fuzzing begins with: a card with the changes that make it, and for each target an input of nearly 64 KiB,
 //! which mutations of small ones would not find. Knows nothing of what may not happen.
 
+use std::io::{Cursor as Seekable, Write as _};
 use std::sync::LazyLock;
 
 use automerge::transaction::{CommitOptions, Transactable};
@@ -128,6 +129,39 @@ pub(super) fn changes(changes: Vec<Vec<u8>>) -> Item {
         changes: changes.into_iter().map(Into::into).collect(),
         received: UtcMillis(EPOCH_MS),
     }
+}
+
+/// The parts of a workbook besides its one worksheet: what the archive holds, by name.
+const PARTS: [(&str, &str); 4] = [
+    (
+        "_rels/.rels",
+        r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#,
+    ),
+    (
+        "xl/workbook.xml",
+        r#"<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="S" sheetId="1" r:id="rId1"/></sheets></workbook>"#,
+    ),
+    (
+        "xl/_rels/workbook.xml.rels",
+        r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="rId2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/sharedStrings" Target="sharedStrings.xml"/></Relationships>"#,
+    ),
+    (
+        "xl/sharedStrings.xml",
+        r#"<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" count="2" uniqueCount="2"><si><t>客户名称</t></si><si><t>第一次访谈</t></si></sst>"#,
+    ),
+];
+
+/// A workbook (.xlsx) whose one worksheet is this XML, or what claims to be: the archive around it is whole, so that
+/// mutations reach the cells.
+pub(super) fn workbook(worksheet: &[u8]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Seekable::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let parts = PARTS.iter().map(|(name, part)| (*name, part.as_bytes()));
+    for (name, part) in parts.chain([("xl/worksheets/sheet1.xml", worksheet)]) {
+        archive.start_file(name, stored).expect("memory");
+        archive.write_all(part).expect("memory");
+    }
+    archive.finish().expect("memory").into_inner()
 }
 
 /// The push of a request to move the card.

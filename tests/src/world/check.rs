@@ -58,6 +58,7 @@ impl World {
 
     /// Checks everything that must be true of a world at rest.
     pub fn check_everything(&mut self) -> Result<(), Violation> {
+        self.count_newer();
         self.check_log()?;
         self.check_ledger()?;
         self.check_acknowledged()?;

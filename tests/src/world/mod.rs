@@ -23,7 +23,7 @@ pub mod workers;
 
 use std::collections::BTreeMap;
 
-use shared::id::{DeviceId, PersonId};
+use shared::id::{ChangeHash, DeviceId, DocId, PersonId};
 use shared::ledger::Team;
 use shared::ledger::people::Role;
 
@@ -155,6 +155,8 @@ pub struct World {
     pub refused_at_once: u64,
     /// Commands that a phone took.
     pub commands_taken: u64,
+    /// What newer software has written, to be looked for at the end.
+    pub newer: Vec<(DocId, ChangeHash)>,
     /// Whether the strike of the shape was more than an attempt.
     pub has_struck: bool,
     /// Events carried out.
@@ -197,6 +199,7 @@ impl World {
             overheard: Vec::new(),
             refused_at_once: 0,
             commands_taken: 0,
+            newer: Vec::new(),
             has_struck: false,
             steps: 0,
             queue: BTreeMap::new(),
@@ -421,13 +424,13 @@ impl World {
     }
 
     fn arrive(&mut self, id: u64, direction: Direction) -> Result<(), Violation> {
-        let newer = self.connections.range(id + 1..).any(|(_, other)| Some(other.phone) == self.phone_of(id));
+        let is_overtaken = direction == Direction::Up && self.is_overtaken(id);
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         if connection.due(direction).is_none_or(|at| at > self.now_ms) {
             return Ok(());
         }
         let Some(arrival) = connection.take(direction) else { return Ok(()) };
-        if newer && matches!(arrival, Arrival::Frame(_)) {
+        if is_overtaken && matches!(arrival, Arrival::Frame(_)) {
             self.faults.count(Fault::FrameReordered);
         }
         let frame = match arrival {
@@ -445,8 +448,12 @@ impl World {
         Ok(())
     }
 
-    fn phone_of(&self, id: u64) -> Option<usize> {
-        self.connections.get(&id).map(|connection| connection.phone)
+    /// Whether the server still listens to a connection whose phone has reached it by a newer one since.
+    fn is_overtaken(&self, id: u64) -> bool {
+        let Some(phone) = self.connections.get(&id).map(|connection| connection.phone) else { return false };
+        let is_heard = |id: u64| self.session_of(id).is_some();
+        let mut newer = self.connections.range(id + 1..);
+        is_heard(id) && newer.any(|(other, connection)| connection.phone == phone && is_heard(*other))
     }
 
     /// From now on nothing goes wrong any more: everything that is off starts, every signal is back.

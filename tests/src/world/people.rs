@@ -74,6 +74,10 @@ impl World {
     fn type_edit(&mut self, phone: usize, edit: Edit, token: String) -> Result<(), Violation> {
         self.note(|| format!("phone {phone} types {edit:?}"));
         let doc = edit.doc();
+        let about = match &edit {
+            Edit::CreateComment { customer, .. } => Some(*customer),
+            _ => None,
+        };
         // The edit is remembered first: its write may be stored or lost while the machine is being drained.
         let person = self.phones[phone].person;
         let device = self.phones[phone].device;
@@ -82,6 +86,7 @@ impl World {
             person,
             device,
             doc,
+            about,
             token,
             saved: false,
             expected: true,

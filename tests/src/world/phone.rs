@@ -187,7 +187,7 @@ impl World {
         for edit in untold {
             let allowed: &[SyncState] =
                 if edit.saved { &[SyncState::Saving, SyncState::Local] } else { &[SyncState::Saving] };
-            let shown = self.shown_sync(index, edit.doc);
+            let shown = self.shown_sync(index, edit.doc, edit.about);
             if shown.is_some_and(|shown| !allowed.contains(&shown))
                 && !refused.iter().any(|view| says(&view.edit, &edit.token))
             {
@@ -197,8 +197,16 @@ impl World {
         Ok(())
     }
 
-    /// How far a document has come, as a phone shows it.
-    fn shown_sync(&mut self, index: usize, doc: DocId) -> Option<SyncState> {
+    /// How far a document has come, as a phone shows it; a comment in the timeline of the customer that it is about.
+    fn shown_sync(&mut self, index: usize, doc: DocId, about: Option<DocId>) -> Option<SyncState> {
+        if let Some(customer) = about {
+            return match self.peek(index, &Query::Timeline { customer }) {
+                Some(Answer::Timeline(entries)) => {
+                    entries.into_iter().find(|entry| entry.doc == Some(doc)).map(|entry| entry.sync)
+                }
+                _ => None,
+            };
+        }
         if let Some(Answer::Customer(Some(card))) = self.peek(index, &Query::Customer { id: doc }) {
             return Some(card.row.sync);
         }
@@ -275,8 +283,13 @@ impl World {
             }
             Output::Send(frame) => {
                 self.check_sent(index, &frame)?;
-                let frame = self.phones[index].software.speak(frame);
                 let Some(id) = self.phones[index].connection else { return Ok(()) };
+                let software = self.phones[index].software;
+                let spoken = software.speak(frame.clone());
+                if let Some(fault) = software.fault().filter(|_| spoken != frame) {
+                    self.faults.count(fault);
+                }
+                let frame = spoken;
                 match self.connections.get_mut(&id) {
                     // After its request has left, a one-shot exchange takes nothing more.
                     Some(connection) if connection.is_one_shot => {
@@ -396,7 +409,8 @@ impl World {
             || !self.server_is_up()
             || (!self.healed && self.dice.permille(self.weather.dial_fails_permille));
         if fails {
-            self.faults.count(Fault::DialFailed);
+            let is_offline = !self.phones[index].online;
+            self.faults.count(if is_offline { Fault::PhoneOffline } else { Fault::DialFailed });
             self.with_client(index, |client, now| client.handle_disconnected(now, Disconnect::Lost))?;
             return Ok(());
         }
@@ -470,7 +484,9 @@ impl World {
             self.with_client(index, |client, now| client.handle_nudge(now))?;
             return Ok(());
         }
-        self.faults.count(Fault::PhoneOffline);
+        if self.phones[index].connection.is_some() {
+            self.faults.count(Fault::PhoneOffline);
+        }
         self.cut_phone(index)
     }
 

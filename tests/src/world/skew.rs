@@ -30,6 +30,15 @@ pub enum Software {
 }
 
 impl Software {
+    /// What is wrong with it.
+    pub fn fault(self) -> Option<Fault> {
+        match self {
+            Software::Same => None,
+            Software::TooOld => Some(Fault::SoftwareTooOld),
+            Software::Newer => Some(Fault::SoftwareNewer),
+        }
+    }
+
     /// The frame as that software sends it.
     pub fn speak(self, frame: Vec<u8>) -> Vec<u8> {
         let schema = match self {
@@ -50,13 +59,8 @@ impl Software {
 impl World {
     /// A phone turns out to run other software than the server.
     pub fn skew_phone(&mut self, phone: usize) -> Result<(), Violation> {
-        let (software, fault) = if self.dice.permille(500) {
-            (Software::TooOld, Fault::SoftwareTooOld)
-        } else {
-            (Software::Newer, Fault::SoftwareNewer)
-        };
+        let software = if self.dice.permille(500) { Software::TooOld } else { Software::Newer };
         self.note(|| format!("phone {phone} runs other software: {software:?}"));
-        self.faults.count(fault);
         self.phones[phone].software = software;
         self.cut_phone(phone)
     }
@@ -75,7 +79,7 @@ impl World {
             return Ok(());
         };
         self.note(|| format!("newer software of {owner:?} writes into {customer:?}"));
-        self.faults.count(Fault::NewerSchema);
+        self.newer.extend(shared::wire::parse(&change).ok().map(|header| (customer, header.hash)));
         let at = UtcMillis(self.now_ms);
         let recorded = Recorded { at, device: at, quality: Quality::Ok, offset_minutes: 480 };
         let scope = Scope::Customer(customer);
@@ -84,6 +88,15 @@ impl World {
         let push = encode(&ClientFrame::Push(Push { batch: 1, items: vec![item] }));
         let hello = Software::Newer.speak(self.hello());
         self.speak_and_leave(Identity { person: owner, device }, vec![hello, push])
+    }
+
+    /// Counts what of it the server has taken.
+    pub(super) fn count_newer(&mut self) {
+        for (doc, hash) in std::mem::take(&mut self.newer) {
+            if self.server.store().lookup().change(doc, &hash).is_ok_and(|change| change.is_some()) {
+                self.faults.count(Fault::NewerSchema);
+            }
+        }
     }
 
     fn newer_change(&self, customer: DocId, author: &[u8], actor: &[u8]) -> Option<Vec<u8>> {

@@ -82,6 +82,8 @@ kinds! {
     DeviceRevoked,
     /// A rep moves to another team.
     TeamChanged,
+    /// A person gets another role.
+    RoleChanged,
     /// The organisation's settings change.
     SettingsChanged,
     /// Bytes of nobody's making arrive on a session.

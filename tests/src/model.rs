@@ -182,9 +182,12 @@ impl Model {
                 match person.role {
                     Role::Rep => owners(record).contains(&person.id),
                     Role::Assistant | Role::Admin => true,
+                    // Who was a rep before still owns what was owned then.
                     Role::Manager => {
                         person.team.is_none()
-                            || owners(record).into_iter().any(|owner| team_of(owner) == person.team)
+                            || owners(record)
+                                .into_iter()
+                                .any(|owner| owner == person.id || team_of(owner) == person.team)
                     }
                 }
             }

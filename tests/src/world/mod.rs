@@ -330,7 +330,7 @@ impl World {
     fn mishap(&mut self) -> Result<(), Violation> {
         let in_use: Vec<usize> = self.phones_in_use().collect();
         let phone = *self.dice.pick(&in_use).expect("some phone is always in use");
-        let draw = self.dice.below(119);
+        let draw = self.dice.below(122);
         if cause_of_mishap(draw).is_some_and(|cause| !self.shape.has(cause)) {
             return Ok(());
         }
@@ -369,6 +369,7 @@ impl World {
             111..115 => self.newer_document()?,
             115..118 => self.move_team(phone)?,
             118 => self.change_settings()?,
+            119..122 => self.change_role(phone)?,
             _ => {}
         }
         Ok(())
@@ -520,7 +521,7 @@ fn cause_of_mishap(draw: u64) -> Option<Cause> {
         104..108 => Cause::FullDisk,
         108..111 => Cause::Skew,
         111..115 => Cause::NewerSchema,
-        115..119 => Cause::Office,
+        115..122 => Cause::Office,
         _ => return None,
     })
 }

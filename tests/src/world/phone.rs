@@ -115,9 +115,18 @@ impl World {
         }
     }
 
+    /// What a login on a phone answers: its person as the office has it by now.
+    fn login_of(&self, index: usize) -> Profile {
+        let phone = &self.phones[index];
+        let person = self.model.person(phone.person).unwrap_or(&phone.profile.person).clone();
+        let team = self.teams.iter().find(|team| Some(team.id) == person.team).cloned();
+        Profile { person, team, ..phone.profile.clone() }
+    }
+
     /// Switches a phone on.
     pub fn boot(&mut self, index: usize) -> Result<(), Violation> {
         let seed = self.dice.seed();
+        let login = self.login_of(index);
         let phone = &mut self.phones[index];
         if phone.client.is_some() || phone.retired {
             return Ok(());
@@ -136,7 +145,7 @@ impl World {
             client.map_err(|failure| format!("phone {index} cannot be opened again: {failure}"))?;
         // A fresh disk, or a copy of another device's that its person logs in on.
         if client.profile().is_none_or(|known| known.device != phone.device) {
-            client.handle_login(now, phone.profile.clone());
+            client.handle_login(now, login);
         }
         phone.client = Some(client);
         self.note(|| format!("phone {index} starts"));
@@ -150,8 +159,8 @@ impl World {
                 self.status(index).is_some_and(|s| matches!(s.link, Link::LoginNeeded | Link::Revoked));
             if asked && self.refuses_login(index).is_none() {
                 self.note(|| format!("phone {index} is logged in again"));
-                let profile = self.phones[index].profile.clone();
-                self.with_client(index, |client, now| client.handle_login(now, profile))?;
+                let login = self.login_of(index);
+                self.with_client(index, |client, now| client.handle_login(now, login))?;
             }
         }
         Ok(())

@@ -54,7 +54,7 @@ kinds! {
     Revoke,
     /// People who are disabled.
     Disable,
-    /// Teams and settings that change.
+    /// Teams, roles and settings that change.
     Office,
 }
 

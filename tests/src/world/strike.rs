@@ -27,6 +27,8 @@ kinds! {
     Revoke,
     /// A rep moves to another team.
     MoveTeam,
+    /// Somebody gets another role.
+    ChangeRole,
     /// The settings change.
     ChangeSettings,
     /// The server dies. Its steps are the outputs of its hub.
@@ -97,6 +99,10 @@ impl World {
                     (Some(phone), _) => self.move_team(phone)?,
                     (None, _) => {}
                 }
+            }
+            Strike::ChangeRole => {
+                let in_use: Vec<usize> = self.phones_in_use().collect();
+                self.dice.aside().pick(&in_use).copied().map_or(Ok(()), |phone| self.change_role(phone))?;
             }
             Strike::ChangeSettings => self.change_settings()?,
             Strike::KillServer => {}

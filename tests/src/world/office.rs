@@ -253,6 +253,7 @@ impl World {
         let disks = self.phones.len();
         for phone in 0..disks {
             self.forgive_what_the_disk_lost(phone);
+            self.forgive_what_was_handed_over(phone);
             self.phones[phone].unmet = Some(incarnation);
         }
         self.learn_commits()

@@ -54,6 +54,8 @@ kinds! {
     Revoke,
     /// People who are disabled.
     Disable,
+    /// Phones that hand over what is unsent when they were switched off, and what becomes of it.
+    Handover,
     /// Teams, roles and settings that change.
     Office,
 }

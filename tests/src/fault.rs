@@ -82,8 +82,16 @@ kinds! {
     DeviceRevoked,
     /// A rep moves to another team.
     TeamChanged,
+    /// A person gets another role.
+    RoleChanged,
     /// The organisation's settings change.
     SettingsChanged,
+    /// A phone that was switched off handed over what was unsent, heard that all of it was taken, and emptied itself (S6).
+    WorkHandedOver,
+    /// What a phone handed over is on the server's disk, and the phone does not hear of it.
+    HandoverUnanswered,
+    /// What a phone had handed over was restored from quarantine.
+    WorkRestored,
     /// Bytes of nobody's making arrive on a session.
     HostileFrame,
     /// The server refused an edit by a rule.

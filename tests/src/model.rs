@@ -63,6 +63,8 @@ pub struct Model {
     actors: BTreeMap<ActorId, DeviceId>,
     /// Devices that were revoked, each with the place in the log after which nothing of it may stand.
     revoked: BTreeMap<DeviceId, Seq>,
+    /// What devices that were switched off were told to have handed over.
+    handed_over: BTreeSet<(DeviceId, Vec<u8>)>,
     /// Everything typed, in order.
     pub typed: Vec<TypedEdit>,
     canaries: BTreeMap<u32, DocId>,
@@ -184,9 +186,12 @@ impl Model {
                 match person.role {
                     Role::Rep => owners(record).contains(&person.id),
                     Role::Assistant | Role::Admin => true,
+                    // Who was a rep before still owns what was owned then.
                     Role::Manager => {
                         person.team.is_none()
-                            || owners(record).into_iter().any(|owner| team_of(owner) == person.team)
+                            || owners(record)
+                                .into_iter()
+                                .any(|owner| owner == person.id || team_of(owner) == person.team)
                     }
                 }
             }
@@ -269,6 +274,16 @@ impl Model {
         let owner = *self.actors.entry(actor).or_insert(device);
         hold!(owner == device, "actor {actor:?} of {owner:?} merged from {device:?}");
         Ok(())
+    }
+
+    /// Learns that a device was told that an item is in quarantine (SIM-1).
+    pub fn hand_over(&mut self, device: DeviceId, item: Vec<u8>) {
+        self.handed_over.insert((device, item));
+    }
+
+    /// Everything that devices were told to have handed over.
+    pub fn handed_over(&self) -> &BTreeSet<(DeviceId, Vec<u8>)> {
+        &self.handed_over
     }
 
     /// Learns that a device was revoked.

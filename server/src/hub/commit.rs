@@ -249,10 +249,12 @@ impl<'t, T: Transaction> Posting<'t, T> {
         if planted::is(Bug::RevokedMayPush) {
             return Ok(true);
         }
-        let person = self.tx.lookup().person(push.identity.person)?;
         let device = self.tx.lookup().device(push.identity.device)?;
-        Ok(person.is_some_and(|person| person.active)
-            && device.is_some_and(|device| device.revoked_at.is_none()))
+        Ok(self.is_active(push.identity.person)? && device.is_some_and(|device| device.revoked_at.is_none()))
+    }
+
+    fn is_active(&self, person: PersonId) -> Result<bool, StoreFailure> {
+        Ok(self.tx.lookup().person(person)?.is_some_and(|person| person.active))
     }
 
     fn post_work(
@@ -269,6 +271,10 @@ impl<'t, T: Transaction> Posting<'t, T> {
         // Erased while the group was judged: it must not come back by this door.
         if super::group::is_erased(self.tx.lookup(), work.doc, work.scope)? {
             return Ok(refused_from(work, 0, Rule::Erased.into()));
+        }
+        // Restored from quarantine after the person has left: nobody who is not there begins to own (R4).
+        if work.stored.is_none() && work.kind == Kind::Customer && !self.is_active(work.person)? {
+            return Ok(refused_from(work, 0, Rule::OwnerInactive.into()));
         }
         if let Some(customer) = work.scope.customer()
             && work.kind != Kind::Customer

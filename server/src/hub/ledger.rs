@@ -345,9 +345,14 @@ impl<T: Transaction> Posting<'_, T> {
         }
         let now = self.now;
         for item in items {
-            if let PushItem::Change { doc, scope, .. } = item
-                && super::group::is_erased(self.tx.lookup(), *doc, *scope)?
-            {
+            let is_erased = match item {
+                PushItem::Change { doc, scope, .. } => {
+                    super::group::is_erased(self.tx.lookup(), *doc, *scope)?
+                }
+                PushItem::Request { command, .. } => self.tx.lookup().erased(command.customer())?.is_some(),
+                PushItem::Release { .. } => false,
+            };
+            if is_erased {
                 continue;
             }
             if self.tx.put_quarantined(device, row.person, now, item)?.is_none() {

@@ -6,10 +6,10 @@ use server::store::Store;
 use shared::id::{DocId, Scope};
 use shared::ledger::Command;
 use shared::ledger::event::EventKind;
-use shared::protocol::{ClientFrame, ItemResult, Push, encode};
+use shared::protocol::{ClientFrame, ItemResult, Push, PushItem, encode};
 use shared::refusal::Rule;
 
-use crate::world::{COMPLETE, Phone, World, patch, rule};
+use crate::world::{COMPLETE, Phone, World, patch, recorded, rule};
 
 /// A word that stands nowhere else.
 const CANARY: &str = "canary7319";
@@ -152,6 +152,26 @@ fn with_a_card_goes_everything_of_its_customer() {
         world.reconnect(phone);
         assert_eq!(phone.wanted_digests, 0);
     }
+}
+
+/// HUB-50, HUB-60: what a device that was switched off hands over afterwards leaves no word either, a request's reason
+/// included.
+#[test]
+fn of_an_erased_customer_nothing_is_kept_in_quarantine() {
+    let mut world = World::new();
+    let mut li = world.online("li");
+    let customer = world.new_customer(&mut li, patch(COMPLETE));
+    world.push(&mut li, &mut []);
+    world.new_visit(&mut li, customer, CANARY);
+    let mut items = std::mem::take(&mut li.unsent);
+    let (id, to) = (world.entropy.request_id(), world.people["zhao"].id);
+    let command = Command::Transfer { customer, to, reason: Some(CANARY.to_owned()) };
+    items.push(PushItem::Request { id, command, recorded: recorded(world.now) });
+    let device = li.identity.device;
+    world.administer(Administration::RevokeDevice { device });
+    erase(&mut world, customer, &mut [&mut li]);
+    world.administer(Administration::Quarantine { device, items });
+    assert_eq!(tables_with_canary(&mut world), Vec::<String>::new());
 }
 
 /// HUB-53: an erasure that overtakes a change in judgement wins.

@@ -8,6 +8,7 @@ mod late;
 mod ledger;
 mod limits;
 mod permission;
+mod quarantine;
 mod store;
 mod workers;
 mod world;

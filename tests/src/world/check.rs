@@ -6,26 +6,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use server::admission::InProcess;
 use server::hub::verify;
 use server::store::{Lookup, Store};
-use shared::id::{ChangeHash, DocId, Scope};
+use shared::id::{ChangeHash, DeviceId, DocId, Scope};
+use shared::protocol::encode;
 use shared::view::{Answer, Query, TimelineEntry};
 
 use crate::fault::Fault;
 use crate::invariant::{self, BEGINNING, END};
-use crate::model::Violation;
+use crate::model::{TypedEdit, Violation};
 use crate::world::World;
 use crate::world::disk::contains;
+use crate::world::handover::restored_changes;
 use crate::world::people::says;
 
 /// One world in so many is also checked by `daybook verify`, which judges every document again and takes its time.
 const VERIFIED_ONE_IN: u64 = 50;
 
-/// Every text that the server has ever put on disk in a change, merged or held.
-pub struct StoredTokens(Vec<u8>);
+/// Every text that the server has put on disk in a change, merged or held, and what devices left in quarantine.
+pub struct StoredTokens {
+    merged_or_held: Vec<u8>,
+    quarantined: BTreeMap<DeviceId, Vec<u8>>,
+}
 
 impl StoredTokens {
-    /// Whether a token is among them.
-    pub fn holds(&self, token: &str) -> bool {
-        contains(&self.0, token.as_bytes())
+    /// Whether an edit is among them: merged, held, or in quarantine under the device on which it was typed.
+    pub fn holds(&self, edit: &TypedEdit) -> bool {
+        let token = edit.token.as_bytes();
+        let left = self.quarantined.get(&edit.device);
+        contains(&self.merged_or_held, token) || left.is_some_and(|left| contains(left, token))
     }
 }
 
@@ -53,7 +60,12 @@ impl World {
                 all.extend_from_slice(&held.bytes);
             }
         }
-        Ok(StoredTokens(all))
+        let mut quarantined = BTreeMap::new();
+        for device in self.model.typed.iter().map(|edit| edit.device).collect::<BTreeSet<_>>() {
+            let left = lookup.quarantined_of(device)?;
+            quarantined.insert(device, left.iter().flat_map(|row| encode(&row.item)).collect());
+        }
+        Ok(StoredTokens { merged_or_held: all, quarantined })
     }
 
     /// Checks everything that must be true of a world at rest.
@@ -62,6 +74,7 @@ impl World {
         self.check_log()?;
         self.check_ledger()?;
         self.check_acknowledged()?;
+        self.check_quarantine()?;
         self.check_phones()?;
         self.check_nothing_typed_is_lost()?;
         self.check_pages_again()?;
@@ -76,14 +89,22 @@ impl World {
     }
 
     /// The log alone rebuilds every document, with its attributions (SIM-2, SIM-7, SIM-10), and nothing of a revoked device
-    /// stands after its revoke (SIM-5).
-    fn check_log(&self) -> Result<(), Violation> {
+    /// stands after its revoke but what was held of it, or handed over and then restored (SIM-5).
+    fn check_log(&mut self) -> Result<(), Violation> {
+        let restored = restored_changes(&self.quarantine());
         let lookup = self.server.store().lookup();
         invariant::check_log(&lookup, |change| {
             let is_late = self.model.revoked_at(change.device).is_some_and(|at| change.seq > at);
             // What was held of it before may be merged by a decision.
             let was_held = || lookup.held_change(change.doc, &change.hash).map_err(failed("a held change"));
-            if is_late && was_held()?.is_none() {
+            // What it handed over is merged by a decision that came after that.
+            let was_restored = || {
+                restored.iter().any(|(doc, hash, device, received)| {
+                    (*doc, *hash, *device) == (change.doc, change.hash, change.device)
+                        && *received <= change.received
+                })
+            };
+            if is_late && !was_restored() && was_held()?.is_none() {
                 return Err(format!("{:?} of the revoked {:?} was merged (I5)", change.hash, change.device));
             }
             Ok(())
@@ -134,6 +155,7 @@ impl World {
     fn check_phones(&mut self) -> Result<(), Violation> {
         let mut shown: BTreeMap<DocId, (usize, serde_json::Value)> = BTreeMap::new();
         for phone in 0..self.phones.len() {
+            self.check_emptied(phone)?;
             if self.phones[phone].retired || self.refuses_login(phone).is_some() {
                 continue;
             }
@@ -175,6 +197,16 @@ impl World {
                     Some(_) => {}
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A phone that has emptied itself holds nobody's words (SIM-4).
+    fn check_emptied(&self, index: usize) -> Result<(), Violation> {
+        let phone = &self.phones[index];
+        let is_empty = phone.client.as_ref().is_some_and(|client| client.profile().is_none());
+        if is_empty && phone.disk.holds(b"canary") {
+            return Err(format!("phone {index} has emptied itself and still holds words (I4)"));
         }
         Ok(())
     }
@@ -257,7 +289,7 @@ impl World {
         let stored = self.stored_tokens();
         for index in 0..self.model.typed.len() {
             let edit = self.model.typed[index].clone();
-            if !edit.expected || stored.holds(&edit.token) {
+            if !edit.expected || stored.holds(&edit) {
                 continue;
             }
             let phone = edit.phone;

@@ -11,7 +11,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use shared::client::{Client, Disconnect, EditId, OpenFailure, Output, Profile, Row, WriteId};
+use shared::client::{Client, Disconnect, EditId, Handover, OpenFailure, Output, Profile, Row, WriteId};
 use shared::edit::Edit;
 use shared::entropy::Entropy;
 use shared::id::DocId;
@@ -198,6 +198,29 @@ impl Machine {
         };
         self.write(input, now, || json!({}));
         self.client.handle_disconnected(now, why);
+    }
+
+    /// As [`Client::handover`].
+    pub fn handover(&mut self, now: Now) -> Vec<Vec<u8>> {
+        self.write("handover", now, || json!({}));
+        let pushes = self.client.handover(now);
+        self.came_out(|_| json!({ "out": hex(&pushes.concat()) }));
+        pushes
+    }
+
+    /// As [`Client::handle_handed_over`].
+    pub fn handle_handed_over(&mut self, now: Now, acknowledgements: &[Vec<u8>]) -> Handover {
+        self.write("handed_over", now, || json!({ "bytes": hex(&acknowledgements.concat()) }));
+        let state = self.client.handle_handed_over(now, acknowledgements);
+        self.came_out(|_| {
+            let state = match state {
+                Handover::Goes => "goes",
+                Handover::Done => "done",
+                Handover::Stopped(_) => "stopped",
+            };
+            json!({ "out": state })
+        });
+        state
     }
 
     /// As [`Client::handle_nudge`].

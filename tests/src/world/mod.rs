@@ -6,6 +6,7 @@ pub mod check;
 pub mod clock;
 pub mod disk;
 pub mod exchange;
+pub mod handover;
 pub mod hostile;
 pub mod machine;
 pub mod network;
@@ -31,6 +32,7 @@ use crate::dice::Dice;
 use crate::fault::{Fault, FaultCounts};
 use crate::model::{Model, Violation};
 use clock::EPOCH_MS;
+use handover::Round;
 use hostile::Overheard;
 use machine::Tapes;
 use network::{Arrival, Connection, Direction, Weather};
@@ -105,6 +107,12 @@ pub(crate) enum Event {
     Online { phone: usize },
     /// A former tab notices that it is none any more.
     TabCloses { phone: usize },
+    /// A phone that was switched off hands over what is left.
+    HandOver { phone: usize, starts: u64 },
+    /// What it hands over reaches the server.
+    HandoverArrives { round: Round },
+    /// The answer to that reaches the phone; none if nothing does. With how often the server was restored before.
+    HandoverAnswered { round: Round, answer: Option<Vec<Vec<u8>>>, restores: u64 },
     /// The server starts again.
     ServerBoot,
     /// The server goes on with what it was doing.
@@ -296,6 +304,9 @@ impl World {
                 self.close_tab(phone);
                 Ok(())
             }
+            Event::HandOver { phone, starts } => self.hand_over(phone, starts),
+            Event::HandoverArrives { round } => self.take_over_work(round),
+            Event::HandoverAnswered { round, answer, restores } => self.handed_over(round, answer, restores),
             Event::ServerBoot => self.server_boot(),
             Event::ServerWork { starts } => self.server_work(starts),
             Event::TakenIn { starts, session } => {
@@ -333,7 +344,7 @@ impl World {
     fn mishap(&mut self) -> Result<(), Violation> {
         let in_use: Vec<usize> = self.phones_in_use().collect();
         let phone = *self.dice.pick(&in_use).expect("some phone is always in use");
-        let draw = self.dice.below(119);
+        let draw = self.dice.below(132);
         if cause_of_mishap(draw).is_some_and(|cause| !self.shape.has(cause)) {
             return Ok(());
         }
@@ -372,6 +383,9 @@ impl World {
             111..115 => self.newer_document()?,
             115..118 => self.move_team(phone)?,
             118 => self.change_settings()?,
+            119..122 => self.change_role(phone)?,
+            122..128 => self.hand_some_over(),
+            128..132 => self.restore_some_device()?,
             _ => {}
         }
         Ok(())
@@ -468,12 +482,18 @@ impl World {
             self.phones[phone].software = skew::Software::Same;
             self.boot(phone)?;
             self.set_online(phone, true)?;
+            self.phones[phone].wants_to_leave |=
+                self.shape.has(Cause::Handover) && self.dice.aside().permille(600);
         }
         Ok(())
     }
 
     /// Runs on until every machine says that it has nothing left to do, in bounded time (SIM-8).
     fn rest(&mut self) -> Result<(), Violation> {
+        /// What a phone held in a former role, and was not asked for because the line broke just then, is seen by the
+        /// second ping (HUB-9).
+        const TWO_PINGS_MS: i64 = 60_000;
+        let mut settled_ms = None;
         let patience_ms = self.now_ms + 15 * 60_000;
         let patience_steps = self.steps + 60_000;
         loop {
@@ -481,8 +501,12 @@ impl World {
                 self.step()?;
             }
             self.log_in_where_asked()?;
+            self.hand_over_where_wanted();
             if self.is_quiet() {
-                return Ok(());
+                let since = *settled_ms.get_or_insert(self.now_ms);
+                if self.faults.of(Fault::RoleChanged) == 0 || self.now_ms - since >= TWO_PINGS_MS {
+                    return Ok(());
+                }
             }
             if self.now_ms > patience_ms || self.steps > patience_steps {
                 let mut restless = Vec::new();
@@ -527,7 +551,8 @@ fn cause_of_mishap(draw: u64) -> Option<Cause> {
         104..108 => Cause::FullDisk,
         108..111 => Cause::Skew,
         111..115 => Cause::NewerSchema,
-        115..119 => Cause::Office,
+        115..122 => Cause::Office,
+        122..132 => Cause::Handover,
         _ => return None,
     })
 }

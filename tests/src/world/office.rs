@@ -159,6 +159,24 @@ impl World {
             .map_err(|failure| format!("a person cannot be moved: {failure}"))
     }
 
+    /// The administrator gives somebody another role: from the commit on the person sees what it sees, and goes on owning
+    /// what a rep owned.
+    pub fn change_role(&mut self, phone: usize) -> Result<(), Violation> {
+        let Some(person) = self.model.person(self.phones[phone].person).cloned() else { return Ok(()) };
+        let is_last_rep = person.role == Role::Rep && self.model.active_reps().len() < 2;
+        if !person.active || is_last_rep {
+            return Ok(());
+        }
+        let mut roles = vec![Role::Rep, Role::Rep, Role::Assistant, Role::Manager, Role::Admin];
+        roles.retain(|role| *role != person.role);
+        let role = *self.dice.aside().pick(&roles).expect("there are four roles");
+        self.note(|| format!("{} becomes {role:?}", person.name));
+        self.faults.count(Fault::RoleChanged);
+        let changed = Person { role, ..person };
+        self.administer(Administration::SetPerson { person: changed, by: None })?
+            .map_err(|failure| format!("a role cannot be changed: {failure}"))
+    }
+
     /// The administrator changes when an entry counts as late.
     pub fn change_settings(&mut self) -> Result<(), Violation> {
         let mut settings = self.server.store().lookup().settings().map_err(|failure| failure.to_string())?;
@@ -235,6 +253,7 @@ impl World {
         let disks = self.phones.len();
         for phone in 0..disks {
             self.forgive_what_the_disk_lost(phone);
+            self.forgive_what_was_handed_over(phone);
             self.phones[phone].unmet = Some(incarnation);
         }
         self.learn_commits()

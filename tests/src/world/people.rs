@@ -11,6 +11,7 @@ use shared::view::{Answer, Query, TimelineEntry};
 use crate::fault::Fault;
 use crate::model::{TypedEdit, Violation};
 use crate::world::World;
+use crate::world::shape::Cause;
 
 /// Fields of a card that people overwrite, so that they clash.
 const CLASHING_FIELDS: [&str; 3] = ["address", "short_name", "district"];
@@ -39,6 +40,10 @@ impl World {
             return Ok(());
         };
         if self.phones[phone].client.is_none() {
+            return Ok(());
+        }
+        if self.may_hand_over(phone) && self.shape.has(Cause::Handover) && self.dice.aside().permille(400) {
+            self.begin_handover(phone);
             return Ok(());
         }
         let action = self.dice.below(100);

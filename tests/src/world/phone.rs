@@ -18,6 +18,7 @@ use crate::invariant::{BEGINNING, END};
 use crate::model::{TypedEdit, Violation};
 use crate::world::clock::Clock;
 use crate::world::disk::{Disk, Rows, contains};
+use crate::world::handover::Leaving;
 use crate::world::machine::Machine;
 use crate::world::network::Direction;
 use crate::world::people::says;
@@ -62,6 +63,12 @@ pub struct Phone {
     pub pushed: BTreeMap<(u64, u64), Vec<PushItem>>,
     /// The life of a restored server that it has not met yet.
     pub unmet: Option<IncarnationId>,
+    /// How far it is with handing over what is unsent, if it is doing so.
+    pub leaving: Option<Leaving>,
+    /// Whether its person will do so when nothing fails any more.
+    pub wants_to_leave: bool,
+    /// What it handed over as this device, and heard that it was taken.
+    pub handed: Vec<Vec<u8>>,
 }
 
 impl Phone {
@@ -86,6 +93,9 @@ impl Phone {
             last_page: None,
             pushed: BTreeMap::new(),
             unmet: None,
+            leaving: None,
+            wants_to_leave: false,
+            handed: Vec::new(),
         }
     }
 }
@@ -115,15 +125,25 @@ impl World {
         }
     }
 
+    /// What a login on a phone answers: its person as the office has it by now.
+    fn login_of(&self, index: usize) -> Profile {
+        let phone = &self.phones[index];
+        let person = self.model.person(phone.person).unwrap_or(&phone.profile.person).clone();
+        let team = self.teams.iter().find(|team| Some(team.id) == person.team).cloned();
+        Profile { person, team, ..phone.profile.clone() }
+    }
+
     /// Switches a phone on.
     pub fn boot(&mut self, index: usize) -> Result<(), Violation> {
         let seed = self.dice.seed();
+        let (login, may_log_in) = (self.login_of(index), self.refuses_login(index).is_none());
         let phone = &mut self.phones[index];
         if phone.client.is_some() || phone.retired {
             return Ok(());
         }
         phone.starts += 1;
         phone.dialling = false;
+        phone.leaving = None;
         // An update waits for the next start.
         phone.software = Software::Same;
         phone.clock.restart(self.now_ms, &mut self.dice);
@@ -135,8 +155,8 @@ impl World {
         let mut client =
             client.map_err(|failure| format!("phone {index} cannot be opened again: {failure}"))?;
         // A fresh disk, or a copy of another device's that its person logs in on.
-        if client.profile().is_none_or(|known| known.device != phone.device) {
-            client.handle_login(now, phone.profile.clone());
+        if may_log_in && client.profile().is_none_or(|known| known.device != phone.device) {
+            client.handle_login(now, login);
         }
         phone.client = Some(client);
         self.note(|| format!("phone {index} starts"));
@@ -150,8 +170,8 @@ impl World {
                 self.status(index).is_some_and(|s| matches!(s.link, Link::LoginNeeded | Link::Revoked));
             if asked && self.refuses_login(index).is_none() {
                 self.note(|| format!("phone {index} is logged in again"));
-                let profile = self.phones[index].profile.clone();
-                self.with_client(index, |client, now| client.handle_login(now, profile))?;
+                let login = self.login_of(index);
+                self.with_client(index, |client, now| client.handle_login(now, login))?;
             }
         }
         Ok(())
@@ -529,6 +549,7 @@ impl World {
     /// The phone ends without a word to anybody.
     pub fn switch_off(&mut self, index: usize) {
         self.phones[index].client = None;
+        self.phones[index].leaving = None;
         if let Some(id) = self.lose_connection(index) {
             self.cut_connection(id);
         }
@@ -541,7 +562,7 @@ impl World {
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected) {
             // A new installation offers again only what it made itself.
             let is_kept = edit.own && edit.device == *device && disk.holds(edit.token.as_bytes());
-            edit.expected = is_kept || stored.holds(&edit.token);
+            edit.expected = is_kept || stored.holds(edit);
         }
     }
 
@@ -555,7 +576,7 @@ impl World {
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.expected) {
             let is_held =
                 held.contains(&edit.doc) || refused.iter().any(|view| says(&view.edit, &edit.token));
-            edit.expected = (edit.own && is_held) || stored.holds(&edit.token);
+            edit.expected = (edit.own && is_held) || stored.holds(edit);
         }
     }
 
@@ -601,6 +622,7 @@ impl World {
         self.switch_off(index);
         self.phones[index].disk = Disk::default();
         self.phones[index].backup = None;
+        self.phones[index].handed.clear();
         self.forgive_what_the_disk_lost(index);
         let device = self.register_device(self.phones[index].person)?;
         self.phones[index].device = device;
@@ -616,6 +638,10 @@ impl World {
         if phone.retired {
             return true;
         }
+        if self.is_leaving(index) {
+            return false;
+        }
+        let phone = &self.phones[index];
         let Some(client) = phone.client.as_ref() else { return false };
         if phone.disk.underway() > 0 {
             return false;

@@ -200,6 +200,11 @@ impl Server {
         self.learned
     }
 
+    /// How often it was stopped: what was asked of an earlier run is not answered.
+    pub fn life(&self) -> u64 {
+        self.starts
+    }
+
     /// Who speaks in a session.
     pub fn identity_of(&self, session: SessionId) -> Option<Identity> {
         self.sessions.get(&session).map(|session| session.identity)
@@ -271,11 +276,8 @@ impl World {
     /// Why the server would give this phone no ticket.
     pub fn refuses_login(&self, phone: usize) -> Option<Disconnect> {
         let phone = &self.phones[phone];
-        if self.model.is_revoked(phone.device) {
-            return Some(Disconnect::Revoked);
-        }
         let active = self.model.person(phone.person).is_some_and(|person| person.active);
-        (!active).then_some(Disconnect::LoginNeeded)
+        (!active || self.model.is_revoked(phone.device)).then_some(Disconnect::Revoked)
     }
 
     /// The ticket of a phone.

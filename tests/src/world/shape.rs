@@ -54,7 +54,9 @@ kinds! {
     Revoke,
     /// People who are disabled.
     Disable,
-    /// Teams and settings that change.
+    /// Phones that hand over what is unsent when they were switched off, and what becomes of it.
+    Handover,
+    /// Teams, roles and settings that change.
     Office,
 }
 

@@ -25,8 +25,14 @@ kinds! {
     Disable,
     /// A rep's device is revoked.
     Revoke,
+    /// A phone that was switched off hands over; where none was, a rep's is switched off and hands over in the end.
+    HandOver,
+    /// The assistant has what a device left restored.
+    Restore,
     /// A rep moves to another team.
     MoveTeam,
+    /// Somebody gets another role.
+    ChangeRole,
     /// The settings change.
     ChangeSettings,
     /// The server dies. Its steps are the outputs of its hub.
@@ -80,7 +86,9 @@ impl World {
         self.note(|| format!("at this step: {strike:?}"));
         let done = |world: &World| {
             let counted = [Fault::DeviceRevoked, Fault::SettingsChanged];
-            (world.server.learned(), counted.map(|fault| world.faults.of(fault)))
+            let leaving = world.phones.iter().filter(|phone| phone.leaving.is_some()).count();
+            let outputs = if strike == Strike::Restore { world.server.outputs } else { 0 };
+            (world.server.learned(), counted.map(|fault| world.faults.of(fault)), leaving, outputs)
         };
         let before = done(self);
         match strike {
@@ -89,14 +97,28 @@ impl World {
                     self.ask_at_desk(command)?;
                 }
             }
-            Strike::Disable | Strike::Revoke | Strike::MoveTeam => {
+            Strike::Restore => self.restore_some_device()?,
+            Strike::Disable | Strike::Revoke | Strike::HandOver | Strike::MoveTeam => {
                 let reps: Vec<usize> = self.phones_in_use().filter(|phone| self.is_rep(*phone)).collect();
+                if strike == Strike::HandOver {
+                    self.hand_some_over();
+                }
                 match (self.dice.aside().pick(&reps).copied(), strike) {
+                    (Some(_), Strike::HandOver)
+                        if self.phones.iter().any(|phone| phone.leaving.is_some()) => {}
+                    (Some(phone), Strike::HandOver) => {
+                        self.phones[phone].wants_to_leave = true;
+                        self.revoke_device(phone)?;
+                    }
                     (Some(phone), Strike::Disable) => self.disable_person(phone)?,
                     (Some(phone), Strike::Revoke) => self.revoke_device(phone)?,
                     (Some(phone), _) => self.move_team(phone)?,
                     (None, _) => {}
                 }
+            }
+            Strike::ChangeRole => {
+                let in_use: Vec<usize> = self.phones_in_use().collect();
+                self.dice.aside().pick(&in_use).copied().map_or(Ok(()), |phone| self.change_role(phone))?;
             }
             Strike::ChangeSettings => self.change_settings()?,
             Strike::KillServer => {}

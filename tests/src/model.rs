@@ -42,12 +42,28 @@ pub struct Customer {
     pub owner: PersonId,
     /// Everybody who ever owned it.
     pub owners: BTreeSet<PersonId>,
+    /// Who owned it, in order, each from a place in the log on.
+    pub terms: Vec<(Seq, PersonId)>,
     /// The code, once accepted.
     pub code: Option<String>,
     /// The number shown until there is a code.
     pub provisional: String,
     /// Late work by its id, with its present state.
     pub late: BTreeMap<Seq, LateState>,
+}
+
+impl Customer {
+    /// Who owned it right after a place in the log; nobody before it was registered.
+    pub fn owner_at(&self, place: Seq) -> Option<PersonId> {
+        let later = self.terms.partition_point(|(from, _)| *from <= place);
+        self.terms[..later].last().map(|(_, owner)| *owner)
+    }
+
+    /// Whether a person owned it and then somebody else did.
+    pub fn was_taken_from(&self, person: PersonId) -> bool {
+        let mut owners = self.terms.iter().map(|(_, owner)| *owner);
+        owners.any(|owner| owner == person) && owners.any(|owner| owner != person)
+    }
 }
 
 /// The whole organisation.
@@ -99,6 +115,7 @@ impl Model {
                 let record = Customer {
                     owner: *first_recorder,
                     owners: BTreeSet::from([*first_recorder]),
+                    terms: vec![(event.seq, *first_recorder)],
                     code: None,
                     provisional: provisional.clone(),
                     late: BTreeMap::new(),
@@ -127,6 +144,7 @@ impl Model {
                 );
                 record.owner = *to;
                 record.owners.insert(*to);
+                record.terms.push((event.seq, *to));
                 self.learn_request(event)?;
             }
             EventKind::LateWorkArrived { late } => {
@@ -170,12 +188,18 @@ impl Model {
         self.reads(person, scope, |customer| vec![customer.owner])
     }
 
+    /// Whether a person could read a scope right after a place in the log, if nobody's team or role has changed: a grant
+    /// ends with the commit that ends it.
+    pub fn could_read_at(&self, person: PersonId, scope: Scope, place: Seq) -> bool {
+        self.reads(person, scope, |customer| customer.owner_at(place).into_iter().collect())
+    }
+
     /// Whether a person could read a scope at any time, if nobody's team or role has changed: under whichever owner.
     pub fn could_read(&self, person: PersonId, scope: Scope) -> bool {
         self.reads(person, scope, |customer| customer.owners.iter().copied().collect())
     }
 
-    fn reads(&self, person: PersonId, scope: Scope, owners: fn(&Customer) -> Vec<PersonId>) -> bool {
+    fn reads(&self, person: PersonId, scope: Scope, owners: impl Fn(&Customer) -> Vec<PersonId>) -> bool {
         let Some(person) = self.people.get(&person).filter(|person| person.active) else { return false };
         match scope {
             Scope::Organisation => true,
@@ -183,16 +207,15 @@ impl Model {
             Scope::Customer(customer) => {
                 let Some(record) = self.customers.get(&customer) else { return false };
                 let team_of = |owner: PersonId| self.people.get(&owner).and_then(|owner| owner.team);
+                let owners = owners(record);
                 match person.role {
-                    Role::Rep => owners(record).contains(&person.id),
-                    Role::Assistant | Role::Admin => true,
+                    Role::Rep => owners.contains(&person.id),
+                    // Nobody hears of what is not registered yet.
+                    Role::Assistant | Role::Admin => !owners.is_empty(),
                     // Who was a rep before still owns what was owned then.
-                    Role::Manager => {
-                        person.team.is_none()
-                            || owners(record)
-                                .into_iter()
-                                .any(|owner| owner == person.id || team_of(owner) == person.team)
-                    }
+                    Role::Manager => owners.into_iter().any(|owner| {
+                        person.team.is_none() || owner == person.id || team_of(owner) == person.team
+                    }),
                 }
             }
         }

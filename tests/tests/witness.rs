@@ -13,7 +13,9 @@ use shared::edit::{Edit, Patch, Value};
 use shared::id::{DocId, RequestId, Seq};
 use shared::ledger::Command;
 use shared::limits::SERVER_FRAME_BYTES_MAX;
-use shared::protocol::{Ack, ClientFrame, ItemResult, Push, PushItem, ServerFrame, cut_sequence, encode};
+use shared::protocol::{
+    Ack, ClientFrame, Goodbye, ItemResult, Push, PushItem, ServerFrame, cut_sequence, encode,
+};
 use shared::refusal::{Refusal, Rule};
 use shared::time::UtcMillis;
 use tempfile::TempDir;
@@ -25,6 +27,10 @@ struct Scene {
     /// What the first rep's phone hears that fetches everything, and the other rep's phone.
     frames: Vec<u8>,
     stranger: RawDevice,
+    /// What a phone of the stranger hears that fetches everything, and a customer that the stranger wrote, with its card.
+    stranger_frames: Vec<u8>,
+    customer: DocId,
+    card: Vec<PushItem>,
     _folder: TempDir,
 }
 
@@ -40,6 +46,7 @@ fn scene() -> Result<Scene> {
     }
     let server = ServerProcess::start(&data, &address)?;
     let mut devices = Vec::new();
+    let mut last = None;
     for (seed, name) in ["rep", "stranger"].into_iter().enumerate() {
         let mut device = RawDevice::login(&address, name, seed as u64)?;
         // Nobody hears how this card began, and everybody what was made of it.
@@ -54,6 +61,7 @@ fn scene() -> Result<Scene> {
         device.exchange(&[push])?;
         let (customer, _, card) = device.new_customer(&format!("Factory of {name}"))?;
         let visit = device.new_visit(customer, "pump 46")?.2;
+        last = Some((customer, card.clone()));
         for items in [card, visit] {
             let push = device.push(items);
             device.exchange(&[push])?;
@@ -63,8 +71,10 @@ fn scene() -> Result<Scene> {
     let stranger = devices.pop().context("two devices")?;
     let (status, frames) = devices[0].post(&encode(&devices[0].hello()))?;
     ensure!(status == 200, "the rep's phone is answered {status}");
+    let (_, stranger_frames) = stranger.post(&encode(&stranger.hello()))?;
     server.stop()?;
-    Ok(Scene { data, witness, frames, stranger, _folder: folder })
+    let (customer, card) = last.context("the stranger wrote one")?;
+    Ok(Scene { data, witness, frames, stranger, stranger_frames, customer, card, _folder: folder })
 }
 
 fn spoil(data: &Path, sql: &str) -> Result<()> {
@@ -187,6 +197,99 @@ fn what_is_no_change_and_was_accepted_is_told() -> Result<()> {
     let item = scene.stranger.new_visit(DocId([7; 16]), "pump 46")?.2.remove(0);
     answered(&mut scene, with_change(&item, b"no change".to_vec()), ItemResult::Accepted(Seq(1)))?;
     ensure_told(&scene, "(I2)")
+}
+
+// LED-22: nobody took a customer from the stranger.
+#[test]
+fn an_owner_who_is_taken_for_a_former_one_is_told() -> Result<()> {
+    let mut scene = scene()?;
+    let item = scene.stranger.new_visit(scene.customer, "pump 46")?.2.remove(0);
+    answered(&mut scene, item, ItemResult::Refused(Rule::Transferred.into()))?;
+    ensure_told(&scene, "(I6)")
+}
+
+// SIM-4: a grant ends with the commit, and not with the next page.
+#[test]
+fn what_reaches_a_former_owner_after_the_transfer_is_told() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("data");
+    let path = data.to_str().context("a temporary path is plain")?;
+    run(&["init", "--data", path])?;
+    let address = free_address()?;
+    for (name, role) in [("rep", "rep"), ("heir", "rep"), ("desk", "assistant")] {
+        run(&["user", "add", name, "--role", role, "--team", "north", "--data", path])?;
+    }
+    let server = ServerProcess::start(&data, &address)?;
+    let witness = Arc::new(Witness::default());
+    let mut devices = Vec::new();
+    for (seed, name) in ["rep", "heir", "desk"].into_iter().enumerate() {
+        let mut device = RawDevice::login(&address, name, seed as u64)?;
+        device.tap = Some(witness.tap(device.person));
+        devices.push(device);
+    }
+    let [rep, heir, desk] = &mut devices[..] else { unreachable!("there are three") };
+    let (customer, _, card) = rep.new_customer("Factory of both")?;
+    let push = rep.push(card);
+    rep.exchange(&[push])?;
+    // What is on its way while the customer is moved.
+    let before = rep.post(&encode(&rep.hello()))?.1;
+    let command = Command::Transfer { customer, to: heir.person, reason: None };
+    let (id, recorded) = (desk.entropy.request_id(), desk.recorded());
+    let push = desk.push(vec![PushItem::Request { id, command, recorded }]);
+    desk.exchange(&[push])?;
+    // The former owner's phone is told that it was moved, by name, and has more to say of it.
+    let visit = rep.new_visit(customer, "pump 46")?.2;
+    let push = rep.push(visit);
+    rep.exchange(&[push])?;
+    let after = heir.post(&encode(&heir.hello()))?.1;
+    server.stop()?;
+    let tap = rep.tap.as_mut().context("it has a tap")?;
+    cut_sequence(&before).context("frames")?.into_iter().for_each(|frame| tap.heard(frame));
+    let verdict = witness.judge(&data).map_err(anyhow::Error::msg)?;
+    ensure!(verdict.requests == 1 && verdict.canaries >= 1, "{verdict:?}");
+    cut_sequence(&after).context("frames")?.into_iter().for_each(|frame| tap.heard(frame));
+    let violation = witness.judge(&data).err();
+    ensure!(violation.as_ref().is_some_and(|told| told.contains("(I4)")), "{violation:?}");
+    Ok(())
+}
+
+// SIM-5: an answer to what it sent, a page of a later commit, anything after the goodbye.
+#[test]
+fn what_reaches_a_revoked_device_is_told() -> Result<()> {
+    let mut scene = scene()?;
+    let pages = scene.stranger_frames.clone();
+    let tap = scene.stranger.tap.as_mut().context("it has a tap")?;
+    tap.revoke(Seq(u64::MAX));
+    cut_sequence(&pages).context("frames")?.into_iter().for_each(|frame| tap.heard(frame));
+    tap.heard(&encode(&ServerFrame::Goodbye(Goodbye::Revoked)));
+    scene.witness.judge(&scene.data).map_err(anyhow::Error::msg)?;
+    let tap = scene.stranger.tap.as_mut().context("it has a tap")?;
+    tap.heard(&encode(&ServerFrame::Pong(UtcMillis(0))));
+    ensure_told(&scene, "(I5)")?;
+
+    let mut scene = self::scene()?;
+    let pages = scene.stranger_frames.clone();
+    let tap = scene.stranger.tap.as_mut().context("it has a tap")?;
+    tap.revoke(Seq(1));
+    cut_sequence(&pages).context("frames")?.into_iter().for_each(|frame| tap.heard(frame));
+    ensure_told(&scene, "(I5)")?;
+
+    let mut scene = self::scene()?;
+    scene.stranger.tap.as_mut().context("it has a tap")?.revoke(Seq(u64::MAX));
+    let request = a_request(&scene);
+    answered(&mut scene, request, ItemResult::Refused(Rule::NotFound.into()))?;
+    ensure_told(&scene, "(I5)")
+}
+
+// SIM-5
+#[test]
+fn what_a_revoked_device_sent_and_was_merged_is_told() -> Result<()> {
+    let mut scene = scene()?;
+    let push = encode(&ClientFrame::Push(Push { batch: 99, items: scene.card.clone() }));
+    let tap = scene.stranger.tap.as_mut().context("it has a tap")?;
+    tap.revoke(Seq(u64::MAX));
+    tap.sent(&push);
+    ensure_told(&scene, "(I5)")
 }
 
 // SIM-10: a change that nobody heard acknowledged is gone, and another builds on it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use shared::id::PersonId;
+use shared::id::{DeviceId, PersonId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -20,6 +20,8 @@ pub struct Account {
     tokens: Arc<Mutex<Tokens>>,
     /// The person.
     pub person: PersonId,
+    /// The installation.
+    pub device: DeviceId,
 }
 
 struct Tokens {
@@ -48,9 +50,10 @@ impl Account {
             .with_context(|| format!("login of {name}"))?;
         let refresh = refresh_cookie(&answer)?;
         let answer: Value = answer.body_mut().read_json()?;
+        let device = answer["device"].as_str().context("a device id")?.parse()?;
         let tokens = Tokens { access: access_token(&answer)?, refresh };
         let person = answer["person"]["id"].as_str().context("a person id")?.parse()?;
-        Ok(Self { agent, tokens: Arc::new(Mutex::new(tokens)), person })
+        Ok(Self { agent, tokens: Arc::new(Mutex::new(tokens)), person, device })
     }
 
     /// A single-use ticket; without a thread for the question, for thousands of phones ask at once. Where the
@@ -59,13 +62,27 @@ impl Account {
     /// # Errors
     /// If the server refuses or cannot be reached.
     pub async fn ticket(&self, address: &str) -> Result<Vec<u8>> {
+        read_ticket(&self.post(address, "/api/ticket").await?)
+    }
+
+    /// Has a device revoked, for which one must be of the desk.
+    ///
+    /// # Errors
+    /// If the server refuses or cannot be reached.
+    pub async fn revoke(&self, address: &str, device: DeviceId) -> Result<()> {
+        let answer = self.post(address, &format!("/api/devices/{device}/revoke")).await?;
+        ensure!(answer.starts_with("HTTP/1.1 204"), "revoke: {}", answer.lines().next().unwrap_or_default());
+        Ok(())
+    }
+
+    async fn post(&self, address: &str, path: &str) -> Result<String> {
         let access = self.tokens.lock().await.access.clone();
-        let answer = ask_ticket(address, &access).await?;
+        let answer = post(address, path, &access).await?;
         if !answer.starts_with("HTTP/1.1 401") {
-            return read_ticket(&answer);
+            return Ok(answer);
         }
         let access = self.renew(address, &access).await?;
-        read_ticket(&ask_ticket(address, &access).await?)
+        post(address, path, &access).await
     }
 
     /// Draws the next access token, unless a clone has done so already, and returns it.
@@ -95,11 +112,11 @@ fn refresh_cookie<Body>(answer: &ureq::http::Response<Body>) -> Result<String> {
     Ok(cookie.split(';').next().context("a cookie")?.to_owned())
 }
 
-async fn ask_ticket(address: &str, access: &str) -> Result<String> {
+async fn post(address: &str, path: &str, access: &str) -> Result<String> {
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;
         let question = format!(
-            "POST /api/ticket HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {access}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {access}\r\n\
              Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}",
         );
         stream.write_all(question.as_bytes()).await?;

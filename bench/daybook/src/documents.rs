@@ -85,6 +85,27 @@ impl Phrases {
     }
 }
 
+/// Fields of free words, of which every document has one.
+const WORDS: [&str; 5] = ["name", "address", "record", "size", "status_after"];
+
+/// The same edit with a canary in its words.
+pub fn with_canary(mut edit: Edit, canary: &str) -> Edit {
+    if let Edit::CreateCustomer { fields, .. }
+    | Edit::EditCustomer { fields, .. }
+    | Edit::CreateVisit { fields, .. }
+    | Edit::EditVisit { fields, .. } = &mut edit
+    {
+        let marked = |(path, value): (&String, &Value)| match value {
+            Value::Str(text) if WORDS.contains(&path.as_str()) => {
+                (path.clone(), Value::Str(format!("{text}{canary}")))
+            }
+            value => (path.clone(), value.clone()),
+        };
+        *fields = fields.iter().map(marked).collect();
+    }
+    edit
+}
+
 /// The edit that every workload makes to a visit that exists.
 pub fn visit_edit(visit: DocId, round: usize) -> Edit {
     Edit::EditVisit { visit, fields: patch([("status_after", Value::Str(format!("changed {round}")))]) }

@@ -84,7 +84,8 @@ pub const LIMITS: &[(&str, &str, Limit)] = &[
     ("soak", "wal_mib", Limit::AtMost(64.0)),
     // What must have happened for the rest to mean something. Of an hour's work of sixty reps half of what they would do
     // if nothing took any time; of hostile frames little, for the server slows their senders down; elsewhere what the
-    // workload is about.
+    // workload is about. Canaries: each rep hears those of some customers, each manager of most; where a rep has one phone
+    // only those who watch hear them.
     ("soak", "changes_acknowledged", Limit::AtLeast(36_000.0)),
     ("soak", "sockets_cut", Limit::AtLeast(900.0)),
     ("soak", "frames_torn", Limit::AtLeast(900.0)),
@@ -92,7 +93,19 @@ pub const LIMITS: &[(&str, &str, Limit)] = &[
     ("soak", "workers_killed", Limit::AtLeast(110.0)),
     ("soak", "hostile_frames", Limit::AtLeast(1_000.0)),
     ("soak", "documents_compared", Limit::AtLeast(36_000.0)),
+    ("soak", "customers_accepted", Limit::AtLeast(60.0)),
+    ("soak", "customers_transferred", Limit::AtLeast(300.0)),
+    ("soak", "changes_held", Limit::AtLeast(60.0)),
+    ("soak", "devices_revoked", Limit::AtLeast(30.0)),
+    ("soak", "canaries_heard", Limit::AtLeast(1_200.0)),
     ("storm_2000", "changes_acknowledged", Limit::AtLeast(2_000.0)),
+    ("storm_2000", "customers_accepted", Limit::AtLeast(50.0)),
+    ("storm_2000", "customers_transferred", Limit::AtLeast(50.0)),
+    ("storm_2000", "canaries_heard", Limit::AtLeast(2_000.0)),
+    ("slow_readers_100", "canaries_heard", Limit::AtLeast(40.0)),
+    ("hostile_10", "customers_accepted", Limit::AtLeast(20.0)),
+    ("hostile_10", "customers_transferred", Limit::AtLeast(20.0)),
+    ("hostile_10", "canaries_heard", Limit::AtLeast(190.0)),
     ("slow_readers_100", "slow_still_open", Limit::AtLeast(100.0)),
     ("hostile_10", "hostile_frames", Limit::AtLeast(100.0)),
 ];

@@ -2,7 +2,7 @@
 //! cursor, digest), makes changes with the domain's own code, and counts every frame's bytes both ways.
 //! Keeps nothing on disk, so that what is measured is the server and the wire.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use shared::document::{Digest, Document, Kind, LocalChange, SCHEMA_VERSION, Writer, digest};
 use shared::edit::Edit;
 use shared::entropy::Entropy;
-use shared::id::{ActorId, DocId, IncarnationId, Scope};
+use shared::id::{ActorId, DocId, IncarnationId, Scope, Seq};
 use shared::limits::BATCH_ITEMS_MAX;
 use shared::protocol::{
     self, Ack, ClientFrame, Cursor, Hello, Item, ItemResult, PROTOCOL_VERSION, Page, PendingCounts, Push,
@@ -26,12 +26,15 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::account::Account;
+use crate::documents::with_canary;
 
 /// Nothing that is waited for may take longer.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A document as a phone holds it.
+#[derive(Clone)]
 pub struct Held {
+    scope: Scope,
     saved: Vec<u8>,
     digest: Digest,
 }
@@ -141,6 +144,34 @@ impl Socket {
         }
     }
 
+    /// Reads until the connection ends; whether the server said that the device is revoked.
+    ///
+    /// # Errors
+    /// If nothing comes for a minute.
+    pub async fn read_to_the_end(mut self) -> Result<bool> {
+        let mut is_revoked = false;
+        loop {
+            let message =
+                tokio::time::timeout(PATIENCE, self.stream.next()).await.context("silence for a minute")?;
+            let Some(Ok(message)) = message else { return Ok(is_revoked) };
+            let Message::Binary(bytes) = message else { continue };
+            if let Some(tap) = &mut self.tap {
+                tap.heard(&bytes);
+            }
+            is_revoked |= matches!(
+                protocol::decode_server_frame(&bytes)?,
+                ServerFrame::Goodbye(protocol::Goodbye::Revoked)
+            );
+        }
+    }
+
+    /// The phone was revoked before the commit after this one: what it hears and sends from here on is judged so.
+    pub fn revoke(&mut self, head: Seq) {
+        if let Some(tap) = &mut self.tap {
+            tap.revoke(head);
+        }
+    }
+
     /// Writes the first half of a frame and drops the connection, as a net does that goes in the middle.
     pub async fn tear(self, frame: &[u8]) {
         let mut stream = self.stream.into_inner();
@@ -245,6 +276,21 @@ impl Phone {
         self.held.iter().find(|(_, held)| is_card(held)).map(|(doc, _)| *doc)
     }
 
+    /// The scopes of everything held.
+    pub fn scopes(&self) -> BTreeSet<Scope> {
+        self.held.values().map(|held| held.scope).collect()
+    }
+
+    /// Everything that it holds is what the server has: for a phone that took every page and got every answer.
+    pub fn settle(&mut self) {
+        self.settled = self.digest;
+    }
+
+    /// Whether it holds a document.
+    pub fn holds(&self, doc: DocId) -> bool {
+        self.held.contains_key(&doc)
+    }
+
     /// The number of documents held.
     pub fn held(&self) -> usize {
         self.held.len()
@@ -333,13 +379,13 @@ impl Phone {
         caught.pages += 1;
         for item in page.items.unpack()? {
             match item {
-                Item::Snapshot { doc, bytes, .. } => {
+                Item::Snapshot { doc, scope, bytes, .. } => {
                     caught.snapshots += 1;
                     caught.documents.push(doc);
                     let mut document = Document::load(&bytes)?;
-                    self.keep(doc, bytes.into(), &mut document);
+                    self.keep(doc, scope, bytes.into(), &mut document);
                 }
-                Item::Changes { doc, changes, .. } => {
+                Item::Changes { doc, scope, changes, .. } => {
                     caught.changes += changes.len();
                     caught.documents.push(doc);
                     let mut document = match self.held.get(&doc) {
@@ -349,29 +395,96 @@ impl Phone {
                     let changes: Vec<Vec<u8>> = changes.into_iter().map(Into::into).collect();
                     document.apply(&changes)?;
                     let saved = document.save();
-                    self.keep(doc, saved, &mut document);
+                    self.keep(doc, scope, saved, &mut document);
                 }
-                Item::Granted { .. } | Item::Events(_) | Item::Actors(_) => {}
-                Item::Removed { .. } | Item::Erased { .. } => bail!("nothing is taken away in a bench"),
+                Item::Granted { scope, full, .. } => {
+                    if full {
+                        self.drop_scope(scope);
+                    }
+                    caught.moves.extend(scope.customer().map(|customer| Move::Given(customer)));
+                }
+                Item::Removed { scope } => {
+                    self.drop_scope(scope);
+                    caught.moves.extend(scope.customer().map(Move::Taken));
+                }
+                Item::Events(_) | Item::Actors(_) => {}
+                Item::Erased { .. } => bail!("nothing is erased in a bench"),
             }
         }
         self.cursor = Some(page.cursor);
         Ok(())
     }
 
-    fn keep(&mut self, doc: DocId, saved: Vec<u8>, document: &mut Document) {
+    /// Drops what it holds of a scope: nothing of it is unsent.
+    fn drop_scope(&mut self, scope: Scope) {
+        let of_it = self.held.iter().filter(|(_, held)| held.scope == scope);
+        for doc in of_it.map(|(doc, _)| *doc).collect::<Vec<_>>() {
+            self.forget(doc);
+        }
+    }
+
+    fn keep(&mut self, doc: DocId, scope: Scope, saved: Vec<u8>, document: &mut Document) {
         let digest = digest(doc, &document.heads());
-        if let Some(before) = self.held.insert(doc, Held { saved, digest }) {
+        if let Some(before) = self.held.insert(doc, Held { scope, saved, digest }) {
             self.digest ^= before.digest.0;
         }
         self.digest ^= digest.0;
     }
 
-    /// Makes an edit as this phone's person and keeps the result; what must be pushed.
+    /// Makes an edit as this phone's person and keeps the result; what must be pushed. Where somebody listens, the edit's
+    /// words hold the canary of their customer.
     ///
     /// # Errors
     /// If a rule refuses the edit.
     pub fn edit(&mut self, edit: &Edit, scope: Scope) -> Result<Vec<PushItem>> {
+        match (&self.witness, scope.customer()) {
+            (Some(witness), Some(customer)) => {
+                let edit = with_canary(edit.clone(), &witness.canary(customer));
+                self.edit_as_it_is(&edit, scope)
+            }
+            _ => self.edit_as_it_is(edit, scope),
+        }
+    }
+
+    /// As [`Phone::edit`], but what is held stays as it was until the server has the work.
+    ///
+    /// # Errors
+    /// If a rule refuses the edit.
+    pub fn edit_aside(&mut self, edit: &Edit, scope: Scope) -> Result<Vec<PushItem>> {
+        let doc = edit.doc();
+        let before = self.held.get(&doc).cloned();
+        let items = self.edit(edit, scope)?;
+        self.forget(doc);
+        if let Some(before) = before {
+            self.digest ^= before.digest.0;
+            self.held.insert(doc, before);
+        }
+        Ok(items)
+    }
+
+    /// Keeps what was edited aside, once the server has it.
+    ///
+    /// # Errors
+    /// If it does not fit what is held.
+    pub fn keep_accepted(&mut self, items: &[PushItem]) -> Result<()> {
+        for item in items {
+            let PushItem::Change { doc, scope, change, .. } = item else { continue };
+            let mut document = match self.held.get(doc) {
+                Some(held) => Document::load(&held.saved)?,
+                None => Document::empty(),
+            };
+            document.apply(&[change.to_vec()])?;
+            let saved = document.save();
+            self.keep(*doc, *scope, saved, &mut document);
+        }
+        Ok(())
+    }
+
+    /// As [`Phone::edit`], without a canary.
+    ///
+    /// # Errors
+    /// If a rule refuses the edit.
+    pub fn edit_as_it_is(&mut self, edit: &Edit, scope: Scope) -> Result<Vec<PushItem>> {
         let writer = Writer { person: self.account.person, actor: self.actor, recorded: recorded() };
         let doc = edit.doc();
         let (mut document, changes) = match self.held.get(&doc) {
@@ -385,7 +498,7 @@ impl Phone {
         };
         let kind = document.kind().context("a document has a kind")?;
         let saved = document.save();
-        self.keep(doc, saved, &mut document);
+        self.keep(doc, scope, saved, &mut document);
         Ok(changes.into_iter().map(|change| push_item(doc, kind, scope, change, writer.recorded)).collect())
     }
 
@@ -460,6 +573,31 @@ pub struct CaughtUp {
     pub changes: usize,
     /// Every document touched, in order, doubled if it came twice.
     pub documents: Vec<DocId>,
+    /// Customers that were given and taken, in order.
+    pub moves: Vec<Move>,
+}
+
+/// What became of somebody's right to a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// It is there, or goes on with another access.
+    Given(DocId),
+    /// It ended.
+    Taken(DocId),
+}
+
+/// What a page says of customers that come and go.
+///
+/// # Errors
+/// If the page is malformed.
+pub fn moves(page: &Page) -> Result<Vec<Move>> {
+    let items = page.items.clone().unpack()?;
+    let moves = items.iter().filter_map(|item| match item {
+        Item::Granted { scope, .. } => scope.customer().map(Move::Given),
+        Item::Removed { scope } => scope.customer().map(Move::Taken),
+        _ => None,
+    });
+    Ok(moves.collect())
 }
 
 fn push_item(doc: DocId, kind: Kind, scope: Scope, change: LocalChange, recorded: Recorded) -> PushItem {

@@ -26,6 +26,10 @@ pub enum Role {
     Rep,
     /// Without a team: sees every customer.
     Manager,
+    /// Of another team than the reps: sees none of their customers.
+    OtherManager,
+    /// Of the desk: accepts customers, moves them, and has devices revoked.
+    Assistant,
 }
 
 /// A server's folder with the people in it; serves on demand.
@@ -58,6 +62,10 @@ impl Site {
         match role {
             Role::Rep => self.command(&["user", "add", name, "--role", "rep", "--team", "bench"]).await,
             Role::Manager => self.command(&["user", "add", name, "--role", "manager"]).await,
+            Role::OtherManager => {
+                self.command(&["user", "add", name, "--role", "manager", "--team", "other"]).await
+            }
+            Role::Assistant => self.command(&["user", "add", name, "--role", "assistant"]).await,
         }
     }
 

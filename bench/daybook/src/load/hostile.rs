@@ -14,7 +14,8 @@ use shared::id::{DocId, Scope};
 use shared::protocol::PushItem;
 use tokio::time::Instant;
 
-use super::{dial, first_customer, judge, log_in};
+use super::desk::{self, Book};
+use super::{dial, first_customer, judge, log_in, watch};
 use crate::documents::Phrases;
 use crate::figures::{Figures, percentile};
 use crate::phone::{Phone, Socket, accepted, milliseconds};
@@ -22,6 +23,8 @@ use crate::server::{Role, Site};
 
 const HONEST: usize = 190;
 const HOSTILE: usize = 10;
+/// Between two customers that the desk moves.
+const DESK_PACE: Duration = Duration::from_millis(500);
 /// Changes of each honest phone in a phase, one a second.
 const ROUNDS: usize = 20;
 
@@ -32,20 +35,32 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     for number in 0..HONEST + HOSTILE {
         site.add(&format!("rep{number}"), Role::Rep).await?;
     }
+    site.add("manager", Role::Manager).await?;
+    desk::hire(&site).await?;
     let server = site.serve().await?;
     let address = server.address.clone();
     let witness = Arc::new(Witness::default());
     let names = (0..HONEST + HOSTILE).map(|number| format!("rep{number}"));
     let mut phones = log_in(&address, names, &witness).await?;
     let hostile = phones.split_off(HONEST);
+    let over = Arc::new(AtomicBool::new(false));
+    let mut others = desk::listen(&address, &witness, &over).await?;
+    let book = Arc::new(Book::default());
+    let reps = phones.iter().map(|phone| phone.account.person).collect();
+    let (desk, decided) = (desk::desk(&address, &witness).await?, book.clone());
+    others.push(tokio::spawn(desk::decide(address.clone(), desk, reps, decided, DESK_PACE, over.clone())));
+    let mut manager = log_in(&address, std::iter::once("manager".to_owned()), &witness).await?.remove(0);
+    dial(&mut manager, &address).await?;
+    let (arrived, _arrivals) = tokio::sync::mpsc::unbounded_channel();
+    watch(manager.socket.take().context("connected")?, arrived);
     let mut honest = Vec::new();
     for (number, mut phone) in phones.into_iter().enumerate() {
         dial(&mut phone, &address).await?;
         let (customer, _) = first_customer(&mut phone, number).await?;
+        book.register(customer, phone.account.person);
         honest.push((phone, customer));
     }
     let (mut honest, without) = phase(honest).await?;
-    let over = Arc::new(AtomicBool::new(false));
     let sent = Arc::new(AtomicU64::new(0));
     let attacks: Vec<_> = hostile
         .into_iter()
@@ -58,8 +73,8 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let with;
     (honest, with) = phase(honest).await?;
     over.store(true, Ordering::Relaxed);
-    for attack in attacks {
-        attack.await??;
+    for life in attacks.into_iter().chain(others) {
+        life.await??;
     }
     drop(honest);
     let (before, beside) = (percentile(&without, 0.99), percentile(&with, 0.99));
@@ -67,6 +82,7 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     figures.add("hostile_10", "ack_p99_ms", beside);
     figures.add("hostile_10", "p99_ratio", beside / before);
     figures.add("hostile_10", "hostile_frames", sent.load(Ordering::Relaxed) as f64);
+    book.report("hostile_10", figures);
     judge(&site, server, &witness, "hostile_10", figures).await
 }
 
@@ -122,7 +138,8 @@ pub async fn attack(
         while !over.load(Ordering::Relaxed) {
             let customer = phone.entropy.doc_id();
             let scope = Scope::Customer(customer);
-            let honest = phone.edit(&phrases.customer(customer, number), scope)?;
+            // Without a canary: damage would make another's of it.
+            let honest = phone.edit_as_it_is(&phrases.customer(customer, number), scope)?;
             phone.forget(customer);
             let frame = match entropy.below(4) {
                 0 => {

@@ -1,7 +1,9 @@
 //! Load with faults: many sockets, slow readers, a storm after a kill, hostile senders, a long soak. Each is
 //! bounded in count and time, and ends with figures like those of a bench.
 
+mod desk;
 mod hostile;
+mod rep;
 mod slow;
 mod soak;
 mod storm;
@@ -75,6 +77,11 @@ async fn judge(
     let verdict = site.judge(witness).await?;
     figures.add(load, "changes_acknowledged", verdict.acknowledged as f64);
     figures.add(load, "frames_judged", verdict.frames as f64);
+    figures.add(load, "canaries_heard", verdict.canaries as f64);
+    if verdict.requests > 0 {
+        figures.add(load, "requests_judged", verdict.requests as f64);
+        figures.add(load, "changes_held", verdict.held as f64);
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::{dial, first_customer, judge, log_in, watch};
+use super::{desk, dial, first_customer, judge, log_in, watch};
 use crate::documents::Phrases;
 use crate::figures::{Figures, percentile};
 use crate::phone::{Phone, milliseconds};
@@ -44,11 +45,14 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     for number in 0..SLOW {
         site.add(&format!("slow{number}"), Role::Manager).await?;
     }
+    desk::hire(&site).await?;
     let server = site.serve().await?;
     let witness = Arc::new(Witness::default());
     let mut rep = log_in(&server.address, std::iter::once("rep".to_owned()), &witness).await?.remove(0);
     dial(&mut rep, &server.address).await?;
     let (customer, scope) = first_customer(&mut rep, 0).await?;
+    let over = Arc::new(AtomicBool::new(false));
+    let listeners = desk::listen(&server.address, &witness, &over).await?;
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let names = (0..WATCHERS * SOCKETS_EACH).map(|socket| format!("watcher{}", socket / SOCKETS_EACH));
     let watchers = log_in(&server.address, names, &witness).await?;
@@ -78,6 +82,10 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     figures.add("slow_readers_100", "slow_still_open", still_open as f64);
     figures.add("slow_readers_100", "kib_per_slow_reader", grown as f64 / 1024.0 / readers.len() as f64);
     readers.iter().for_each(tokio::task::JoinHandle::abort);
+    over.store(true, Ordering::Relaxed);
+    for listener in listeners {
+        listener.await??;
+    }
     judge(&site, server, &witness, "slow_readers_100", figures).await
 }
 

@@ -10,13 +10,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use daybook_tests::witness::Witness;
 use shared::entropy::Entropy;
-use shared::id::{DocId, Scope};
+use shared::id::{PersonId, Scope};
 use tokio::time::Instant;
 
-use super::{dial, first_customer, judge, log_in};
-use crate::documents::{Phrases, customer_edit};
+use super::desk::{self, Book};
+use super::rep::Rep;
+use super::{dial, judge, log_in};
 use crate::figures::Figures;
-use crate::phone::{Phone, accepted};
+use crate::phone::Phone;
 use crate::server::{DATABASE, Role, Server, Site};
 
 const REPS: usize = 60;
@@ -25,16 +26,17 @@ const HOSTILE: usize = 2;
 /// Between two things that a phone does, on average.
 const PACE_MS: u64 = 3_000;
 const HOSTILE_PACE: Duration = Duration::from_millis(200);
-/// How long a rep's last work may take to be acknowledged.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What the desk does, in paces of a rep: it moves a customer, and has a phone revoked.
+const DESK_PACES: u64 = 2;
+const REVOKED_PACES: u64 = 20;
 const SAMPLE: Duration = Duration::from_secs(5);
 
 /// What was done to the server, by kind.
 #[derive(Default)]
-struct Counts {
-    cut: AtomicU64,
-    torn: AtomicU64,
-    logins: AtomicU64,
+pub struct Counts {
+    pub cut: AtomicU64,
+    pub torn: AtomicU64,
+    pub logins: AtomicU64,
     workers_killed: AtomicU64,
     hostile: Arc<AtomicU64>,
 }
@@ -60,16 +62,29 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     for number in 0..MANAGERS {
         site.add(&format!("manager{number}"), Role::Manager).await?;
     }
+    desk::hire(&site).await?;
     let server = site.serve().await?;
     let address = server.address.clone();
     let over = Arc::new(AtomicBool::new(false));
     let counts = Arc::new(Counts::default());
     let witness = Arc::new(Witness::default());
-    let mut people = Vec::new();
+    let book = Arc::new(Book::default());
     let names = (0..REPS).map(|number| format!("rep{number}"));
-    for (number, phone) in log_in(&address, names, &witness).await?.into_iter().enumerate() {
-        let work = rep(address.clone(), phone, number, pace_ms, over.clone(), counts.clone());
-        people.push(tokio::spawn(work));
+    let phones = log_in(&address, names, &witness).await?;
+    let reps: Vec<PersonId> = phones.iter().map(|phone| phone.account.person).collect();
+    let mut people = desk::listen(&address, &witness, &over).await?;
+    let phone = desk::desk(&address, &witness).await?;
+    let pace = Duration::from_millis(REVOKED_PACES * pace_ms);
+    let (account, data) = (phone.account.clone(), site.data());
+    let revoking = desk::Revoking { address: address.clone(), data, desk: account, reps: REPS, pace };
+    people.push(tokio::spawn(revoking.live(book.clone(), witness.clone(), over.clone())));
+    let pace = Duration::from_millis(DESK_PACES * pace_ms);
+    let decide = desk::decide(address.clone(), phone, reps.clone(), book.clone(), pace, over.clone());
+    people.push(tokio::spawn(decide));
+    for (number, phone) in phones.into_iter().enumerate() {
+        let (book, over, counts) = (book.clone(), over.clone(), counts.clone());
+        let rep = Rep::new(address.clone(), phone, number, pace_ms, book, over, counts);
+        people.push(tokio::spawn(rep.live()));
     }
     let names = (0..MANAGERS).map(|number| format!("manager{number}"));
     for (number, phone) in log_in(&address, names, &witness).await?.into_iter().enumerate() {
@@ -87,7 +102,9 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
         person.await??;
     }
     report(figures, &samples, &counts);
-    figures.add("soak", "documents_compared", compare(&address, &witness).await? as f64);
+    book.report("soak", figures);
+    figures.add("soak", "devices_revoked", book.revoked());
+    figures.add("soak", "documents_compared", compare(&address, &reps, &book, &witness).await? as f64);
     judge(&site, server, &witness, "soak", figures).await
 }
 
@@ -174,128 +191,22 @@ fn report(figures: &mut Figures, samples: &[Sample], counts: &Counts) {
     }
 }
 
-/// A rep writes visits and edits the card; now and then the net goes, in mid-frame at times.
-async fn rep(
-    address: String,
-    mut phone: Phone,
-    number: usize,
-    pace_ms: u64,
-    over: Arc<AtomicBool>,
-    counts: Arc<Counts>,
-) -> Result<()> {
-    let phrases = Phrases::load();
-    dial(&mut phone, &address).await?;
-    let (customer, scope) = first_customer(&mut phone, number).await?;
-    let mut unsent: Option<(Vec<u8>, DocId)> = None;
-    let mut round = 0;
-    while !over.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(phone.entropy.below(2 * pace_ms))).await;
-        if phone.socket.is_none() {
-            // Nobody is refused for a broken net; a busy server is dialled again.
-            if dial(&mut phone, &address).await.is_err() {
-                continue;
-            }
-        }
-        round += 1;
-        let (frame, visit) = match unsent.take() {
-            Some(unsent) => unsent,
-            // The card's changes are kept few: a document holds so many and no more.
-            None if round % 200 == 0 => (push(&mut phone, &customer_edit(customer, round), scope)?, customer),
-            None => {
-                let visit = phone.entropy.doc_id();
-                (push(&mut phone, &phrases.visit(visit, customer, round), scope)?, visit)
-            }
-        };
-        if visit != customer {
-            phone.forget(visit);
-        }
-        match phone.entropy.below(40) {
-            0 => {
-                counts.cut.fetch_add(1, Ordering::Relaxed);
-                phone.socket = None;
-                unsent = Some((frame, visit));
-                continue;
-            }
-            1 => {
-                counts.torn.fetch_add(1, Ordering::Relaxed);
-                let socket = phone.socket.take().context("connected")?;
-                socket.tear(&frame).await;
-                unsent = Some((frame, visit));
-                continue;
-            }
-            2 if round % 5 == 0 => {
-                counts.logins.fetch_add(1, Ordering::Relaxed);
-                drop(Phone::new(&address, &format!("rep{number}")).await?);
-            }
-            _ => {}
-        }
-        let socket = phone.socket.as_mut().context("connected")?;
-        if socket.send_bytes(frame.clone()).await.is_err() {
-            phone.socket = None;
-            unsent = Some((frame, visit));
-            continue;
-        }
-        match socket.receive_ack().await {
-            Ok(ack) => {
-                accepted(&ack).or_else(|error| known(&ack).ok_or(error))?;
-            }
-            Err(_) => {
-                phone.socket = None;
-                unsent = Some((frame, visit));
-            }
-        }
-    }
-    finish(&mut phone, &address, unsent.map(|(frame, _)| frame)).await
-}
-
-/// What a rep had not got through when the soak ended gets through now, in bounded time (SIM-8).
-async fn finish(phone: &mut Phone, address: &str, unsent: Option<Vec<u8>>) -> Result<()> {
-    let Some(frame) = unsent else { return Ok(()) };
-    let get_through = async {
-        loop {
-            phone.socket = None;
-            if dial(phone, address).await.is_ok()
-                && let Some(socket) = phone.socket.as_mut()
-                && socket.send_bytes(frame.clone()).await.is_ok()
-                && let Ok(ack) = socket.receive_ack().await
-            {
-                return accepted(&ack).or_else(|error| known(&ack).ok_or(error));
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    };
-    let ended = tokio::time::timeout(PATIENCE, get_through).await;
-    ended.context("a rep's last work is not acknowledged (I8)")?
-}
-
-/// Two new phones of every rep hold the same at the end (SIM-3).
-async fn compare(address: &str, witness: &Arc<Witness>) -> Result<usize> {
+/// Two new phones of every rep hold the same at the end (SIM-3): of the customers that are the rep's, and of no others.
+async fn compare(address: &str, reps: &[PersonId], book: &Book, witness: &Arc<Witness>) -> Result<usize> {
     let mut documents = 0;
-    for number in 0..REPS {
+    for (number, rep) in reps.iter().enumerate() {
         let name = format!("rep{number}");
         let mut phones = log_in(address, [name.clone(), name.clone()].into_iter(), witness).await?;
         for phone in &mut phones {
             dial(phone, address).await?;
         }
         let (one, other) = (&phones[0], &phones[1]);
-        ensure!(one.held() > 0, "a new phone of {name} holds nothing (I3)");
+        let owned = book.owned_by(*rep).into_iter().map(Scope::Customer).collect();
+        ensure!(one.scopes() == owned, "a new phone of {name} holds other customers than the rep's (I3)");
         ensure!(one.digest() == other.digest(), "two phones of {name} hold different documents (I3)");
         documents += one.held();
     }
     Ok(documents)
-}
-
-/// What was sent twice is known the second time.
-fn known(ack: &shared::protocol::Ack) -> Option<()> {
-    let is_known = |result: &shared::protocol::ItemResult| {
-        matches!(result, shared::protocol::ItemResult::Known(..) | shared::protocol::ItemResult::Accepted(_))
-    };
-    ack.results.iter().all(is_known).then_some(())
-}
-
-fn push(phone: &mut Phone, edit: &shared::edit::Edit, scope: Scope) -> Result<Vec<u8>> {
-    let items = phone.edit(edit, scope)?;
-    Ok(phone.push_frame(items))
 }
 
 /// A manager watches; the first of them reads slowly, and all come and go.

@@ -3,12 +3,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use daybook_tests::witness::Witness;
+use shared::id::Scope;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::desk::{self, Book};
 use super::{Memory, dial, first_customer, judge, log_in, need_descriptors};
 use crate::documents::Phrases;
 use crate::figures::Figures;
@@ -18,6 +22,9 @@ use crate::server::{Role, Site};
 const REPS: usize = 400;
 const PHONES_EACH: usize = 5;
 const CUSTOMERS_EACH: usize = 5;
+/// How long the desk moves customers when all are back, and the time between two.
+const DECIDING: Duration = Duration::from_secs(10);
+const DESK_PACE: Duration = Duration::from_millis(50);
 /// How long the phones may take. Longer is a failure, not a figure.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -29,24 +36,30 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     for rep in 0..REPS {
         site.add(&format!("rep{rep}"), Role::Rep).await?;
     }
+    desk::hire(&site).await?;
     let server = site.serve().await?;
     let names = (0..REPS * PHONES_EACH).map(|phone| format!("rep{}", phone / PHONES_EACH));
     let witness = Arc::new(Witness::default());
     let mut phones = log_in(&server.address, names, &witness).await?;
+    let book = Arc::new(Book::default());
     for (number, phones) in phones.chunks_mut(PHONES_EACH).enumerate() {
         dial(&mut phones[0], &server.address).await?;
         for customer in 0..CUSTOMERS_EACH {
-            first_customer(&mut phones[0], number * CUSTOMERS_EACH + customer).await?;
+            let (customer, _) = first_customer(&mut phones[0], number * CUSTOMERS_EACH + customer).await?;
+            book.register(customer, phones[0].account.person);
         }
         for phone in &mut phones[1..] {
             dial(phone, &server.address).await?;
             ensure!(phone.held() == CUSTOMERS_EACH, "a phone has its rep's customers");
         }
     }
+    let over = Arc::new(AtomicBool::new(false));
+    let listeners = desk::listen(&server.address, &witness, &over).await?;
     let live = Memory::watch(&server)?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     figures.add("storm_2000", "live_resident_mib", live.peak_mib());
     drop(live);
+    end(&over, listeners).await?;
 
     let killed = Instant::now();
     server.kill().await?;
@@ -64,6 +77,8 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
             anyhow::Ok((Instant::now(), redials, phone))
         }));
     }
+    over.store(false, Ordering::Relaxed);
+    let mut others = desk::listen(&server.address, &witness, &over).await?;
     let (mut last, mut redials) = (killed, 0);
     let mut phones = Vec::with_capacity(returning.len());
     for phone in returning {
@@ -79,8 +94,33 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     figures.add("storm_2000", "sync_s", last.duration_since(killed).as_secs_f64());
     figures.add("storm_2000", "redials", f64::from(redials));
     figures.add("storm_2000", "resident_mib", memory.peak_mib());
+    drop(memory);
+
+    let reps = phones.iter().step_by(PHONES_EACH).map(|phone| phone.account.person).collect();
+    let (address, desk) = (server.address.clone(), desk::desk(&server.address, &witness).await?);
+    let decide = desk::decide(address, desk, reps, book.clone(), DESK_PACE, over.clone());
+    others.push(tokio::spawn(decide));
+    tokio::time::sleep(DECIDING).await;
+    end(&over, others).await?;
+    for phone in &mut phones {
+        phone.settle();
+        phone.socket = None;
+        dial(phone, &server.address).await?;
+        let owned = book.owned_by(phone.account.person).into_iter().map(Scope::Customer).collect();
+        ensure!(phone.scopes() == owned, "a phone holds other customers than its rep's");
+    }
+    book.report("storm_2000", figures);
     drop(phones);
     judge(&site, server, &witness, "storm_2000", figures).await
+}
+
+/// Lets people come to an end.
+async fn end(over: &AtomicBool, people: Vec<JoinHandle<Result<()>>>) -> Result<()> {
+    over.store(true, Ordering::Relaxed);
+    for person in people {
+        person.await??;
+    }
+    Ok(())
 }
 
 /// Dials until it is let in, pushes the visit, and takes pages until the visits of the rep's other phones
@@ -93,7 +133,7 @@ async fn come_back(phone: &mut Phone, address: &str, number: usize, redials: &mu
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
     let (visit, customer) = (phone.entropy.doc_id(), phone.some_customer().context("it has customers")?);
-    let scope = shared::id::Scope::Customer(customer);
+    let scope = Scope::Customer(customer);
     let items = phone.edit(&Phrases::load().visit(visit, customer, number), scope)?;
     let frame = phone.push_frame(items);
     let mut socket = phone.socket.take().context("connected")?;

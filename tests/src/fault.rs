@@ -92,6 +92,8 @@ kinds! {
     HandoverUnanswered,
     /// What a phone had handed over was restored from quarantine.
     WorkRestored,
+    /// A document is erased for good.
+    DocumentErased,
     /// Bytes of nobody's making arrive on a session.
     HostileFrame,
     /// The server refused an edit by a rule.

@@ -84,6 +84,7 @@ pub struct Model {
     /// Everything typed, in order.
     pub typed: Vec<TypedEdit>,
     canaries: BTreeMap<u32, DocId>,
+    erased: BTreeSet<DocId>,
 }
 
 /// A statement of the model that the machines contradicted.
@@ -102,8 +103,11 @@ impl Model {
         self.last_seq = event.seq;
         match &event.kind {
             EventKind::PersonSet { person } => {
-                let owns = self.customers.values().any(|customer| customer.owner == person.id);
-                hold!(person.active || !owns, "{:?} was disabled while owning customers (R4)", person.id);
+                hold!(
+                    person.active || !self.owns_customers(person.id),
+                    "{:?} was disabled while owning customers (R4)",
+                    person.id
+                );
                 self.people.insert(person.id, person.clone());
             }
             EventKind::TeamSet { .. } => {}
@@ -166,8 +170,9 @@ impl Model {
             EventKind::Notice { .. } => {
                 hold!(matches!(event.scope, Scope::Person(_)), "a notice outside a person's scope");
             }
-            EventKind::DocumentErased { .. } => {
+            EventKind::DocumentErased { doc } => {
                 hold!(matches!(event.scope, Scope::Customer(_)), "an erasure outside a customer's scope");
+                hold!(self.erased.insert(*doc), "{doc:?} erased twice");
             }
         }
         Ok(())
@@ -248,9 +253,19 @@ impl Model {
         &self.requests
     }
 
-    /// Whether somebody owns customers.
+    /// Whether somebody owns customers that were not erased.
     pub fn owns_customers(&self, person: PersonId) -> bool {
-        self.customers.values().any(|customer| customer.owner == person)
+        self.customers.iter().any(|(id, customer)| customer.owner == person && !self.is_erased(*id))
+    }
+
+    /// Every document that was erased for good, each customer's card among them.
+    pub fn erased(&self) -> impl Iterator<Item = &DocId> {
+        self.erased.iter()
+    }
+
+    /// Whether a document was erased.
+    pub fn is_erased(&self, doc: DocId) -> bool {
+        self.erased.contains(&doc)
     }
 
     /// A customer's record.

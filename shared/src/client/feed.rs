@@ -382,7 +382,7 @@ impl Client {
 
     /// Offers again every own change of documents that the restored server did not send at all: cards first,
     /// because visits need their card's scope.
-    fn reoffer_lost(&mut self, now: Now) {
+    pub(super) fn reoffer_lost(&mut self, now: Now) {
         let mut lost: Vec<(bool, UtcMillis, DocId)> = Vec::new();
         for (doc, row) in self.held.iter() {
             let is_fresh = self.ledger.scope(row.scope).is_some_and(|state| {

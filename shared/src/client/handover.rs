@@ -28,6 +28,10 @@ impl Client {
         self.begin(now);
         let mut frames = Vec::new();
         if self.is_revoked() {
+            // The server was restored, and of its copy nothing more will come: what it may lack goes, too (S14).
+            if self.meta.recovering {
+                self.reoffer_lost(now);
+            }
             self.offer_everything_again();
             let releases = [];
             while let Some((batch, items)) =

@@ -75,6 +75,7 @@ impl World {
         self.check_ledger()?;
         self.check_acknowledged()?;
         self.check_quarantine()?;
+        self.check_erased()?;
         self.check_phones()?;
         self.check_nothing_typed_is_lost()?;
         self.check_pages_again()?;
@@ -127,9 +128,10 @@ impl World {
         Ok(())
     }
 
-    /// Every acknowledged change is in the log, merged or held (SIM-1).
+    /// Every acknowledged change is in the log, merged or held, but of what was erased (SIM-1).
     fn check_acknowledged(&self) -> Result<(), Violation> {
         let acknowledged = self.model.acknowledged().iter().map(|(hash, (doc, _))| (*doc, *hash));
+        let acknowledged = acknowledged.filter(|(doc, _)| !self.model.is_erased(*doc));
         invariant::check_acknowledged(&self.server.store().lookup(), acknowledged)
     }
 

@@ -142,8 +142,16 @@ impl World {
         }
         let person = self.phones[round.phone].person;
         let is_out = self.model.is_revoked(device) || self.model.person(person).is_some_and(|p| !p.active);
+        let lookup = self.server.store().lookup();
+        let is_known = lookup.device(device).expect(BROKEN).is_some();
+        if let Some(Err(AdministrationFailure::Refused(_))) = taken {
+            // It stays as it is: the door is closed for now, or for good where the server was set back to before it was
+            // registered.
+            self.phones[round.phone].wants_to_leave = false;
+        }
         if let Some(Err(AdministrationFailure::Refused(refusal))) = taken
             && is_out
+            && is_known
         {
             return Err(format!("{device:?} may not hand over: {refusal} (I8)"));
         }
@@ -175,7 +183,7 @@ impl World {
             .filter(|row| row.device == device)
             .map(|row| encode(&row.item))
             .collect();
-        match items.iter().find(|item| !kept.contains(&encode(*item))) {
+        match items.iter().find(|item| !kept.contains(&encode(*item)) && !self.is_of_erased(item)) {
             Some(item) => Err(format!("{item:?} of {device:?} was taken and is not in quarantine (I2)")),
             None => Ok(()),
         }
@@ -208,6 +216,8 @@ impl World {
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == phone && edit.device == device) {
             edit.told |= pushes.iter().any(|push| contains(push, edit.token.as_bytes()));
         }
+        let said: Vec<PushItem> = pushes_of(&pushes).into_iter().flat_map(|push| push.items).collect();
+        self.forgive_what_is_erased(phone, &said);
         let state = self.with_client(phone, |client, now| client.handle_handed_over(now, &answer))?;
         let Some(leaving) = self.phones[phone].leaving.as_mut() else { return Ok(()) };
         leaving.taken += items;
@@ -313,7 +323,11 @@ impl World {
         let rows = self.quarantine();
         let kept: BTreeSet<(DeviceId, Vec<u8>)> =
             rows.iter().map(|row| (row.device, encode(&row.item))).collect();
-        if let Some((device, _)) = self.model.handed_over().iter().find(|item| !kept.contains(item)) {
+        let is_gone = |item: &&(DeviceId, Vec<u8>)| {
+            let of_erased = minicbor::decode(&item.1).is_ok_and(|item| self.is_of_erased(&item));
+            !kept.contains(item) && !of_erased
+        };
+        if let Some((device, _)) = self.model.handed_over().iter().find(is_gone) {
             return Err(format!("what {device:?} handed over was taken and is gone (I1)"));
         }
         let lookup = self.server.store().lookup();

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod clock;
 pub mod disk;
+pub mod erasing;
 pub mod exchange;
 pub mod handover;
 pub mod hostile;
@@ -344,7 +345,7 @@ impl World {
     fn mishap(&mut self) -> Result<(), Violation> {
         let in_use: Vec<usize> = self.phones_in_use().collect();
         let phone = *self.dice.pick(&in_use).expect("some phone is always in use");
-        let draw = self.dice.below(132);
+        let draw = self.dice.below(134);
         if cause_of_mishap(draw).is_some_and(|cause| !self.shape.has(cause)) {
             return Ok(());
         }
@@ -386,6 +387,7 @@ impl World {
             119..122 => self.change_role(phone)?,
             122..128 => self.hand_some_over(),
             128..132 => self.restore_some_device()?,
+            132..134 => self.erase_something()?,
             _ => {}
         }
         Ok(())
@@ -553,6 +555,7 @@ fn cause_of_mishap(draw: u64) -> Option<Cause> {
         111..115 => Cause::NewerSchema,
         115..122 => Cause::Office,
         122..132 => Cause::Handover,
+        132..134 => Cause::Erase,
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@
 use server::hub::{Administration, AdministrationFailure, Identity, administer};
 use server::store::{DeviceRow, Lookup, SqliteStore, Store};
 use shared::client::Profile;
-use shared::id::{DeviceId, PersonId, TeamId};
+use shared::id::{DeviceId, DocId, PersonId, TeamId};
 use shared::ledger::people::{Person, Role};
 use shared::ledger::{Command, Team};
 use shared::protocol::{ClientFrame, PendingCounts, Push, PushItem, encode};
@@ -93,7 +93,7 @@ impl World {
 
     /// Asks the hub, or the store of a server that is off. The disk does not fail here: a login that fails is
     /// simply tried again.
-    fn administer(
+    pub(super) fn administer(
         &mut self,
         command: Administration,
     ) -> Result<Result<(), AdministrationFailure>, Violation> {
@@ -226,6 +226,7 @@ impl World {
         let store = restored.map_err(|failure| format!("a restore fails: {failure}"))?;
         let head = store.lookup().head().map_err(|failure| failure.to_string())?;
         self.server.replace_store(store, head);
+        let erased: Vec<DocId> = self.model.erased().copied().collect();
         self.model.set_back(&backup.model, head);
         self.overheard.clear();
         // The office still knows whom it locked out and which phones it gave out; a login does the rest.
@@ -249,6 +250,10 @@ impl World {
             };
             administer(self.server.idle_store(), now, &command)
                 .map_err(|failure| format!("{command:?} after a restore: {failure}"))?;
+        }
+        // It erases again, or what was erased is there again.
+        if self.dice.aside().permille(600) {
+            self.erase_again(erased)?;
         }
         let disks = self.phones.len();
         for phone in 0..disks {

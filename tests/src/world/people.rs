@@ -147,7 +147,7 @@ impl World {
         let canary = self.model.canary(customer);
         let token = self.model.token(None);
         let mut fields = Patch::new();
-        fields.insert("name".to_owned(), Value::Str(format!("Factory {}", self.model.typed.len())));
+        fields.insert("name".to_owned(), Value::Str(canary.replace("canary", "Factory ")));
         fields.insert("address".to_owned(), Value::Str(format!("{canary} {token}")));
         fields.insert("remarks".to_owned(), Value::Str(format!("{canary}.")));
         if self.dice.permille(800) {

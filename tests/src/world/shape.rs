@@ -56,6 +56,8 @@ kinds! {
     Disable,
     /// Phones that hand over what is unsent when they were switched off, and what becomes of it.
     Handover,
+    /// Documents that are erased for good.
+    Erase,
     /// Teams, roles and settings that change.
     Office,
 }

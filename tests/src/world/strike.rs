@@ -29,6 +29,8 @@ kinds! {
     HandOver,
     /// The assistant has what a device left restored.
     Restore,
+    /// A document is erased for good.
+    Erase,
     /// A rep moves to another team.
     MoveTeam,
     /// Somebody gets another role.
@@ -97,6 +99,7 @@ impl World {
                     self.ask_at_desk(command)?;
                 }
             }
+            Strike::Erase => self.erase_something()?,
             Strike::Restore => self.restore_some_device()?,
             Strike::Disable | Strike::Revoke | Strike::HandOver | Strike::MoveTeam => {
                 let reps: Vec<usize> = self.phones_in_use().filter(|phone| self.is_rep(*phone)).collect();

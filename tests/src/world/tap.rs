@@ -34,6 +34,7 @@ impl World {
         if is_locked_out && !matches!(heard.frame, ServerFrame::Goodbye(_)) {
             return Err(format!("a frame leaves for the locked out {:?} (I5)", identity.device));
         }
+        self.check_nothing_erased(&heard, bytes)?;
         check_grants(identity.person, heard.scopes(), |person, scope| self.model.may_read(person, scope))?;
         let mut sung = self.model.canaries_in(bytes);
         match heard.frame {

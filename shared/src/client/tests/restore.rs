@@ -167,3 +167,22 @@ fn cl_29_work_offered_again_under_numbers_that_are_taken_goes_on_in_words() {
     assert_eq!(known.text_of("record").as_deref(), Some("看了设备"));
     assert_eq!(known.text_of("void_reason").as_deref(), Some("写错了"));
 }
+
+#[test]
+fn cl_60_what_a_restored_server_may_lack_is_handed_over_though_its_copy_has_not_come() {
+    let (mut hub, mut phone) = rep();
+    phone.edit(card(FACTORY, "东方机械厂"));
+    phone.sync(&mut hub);
+    phone.disconnect(&mut hub);
+    // The welcome of another life, and then not a page of it.
+    phone.client.begin_epoch(Some(crate::id::IncarnationId([9; 16])));
+    phone.client.handle_disconnected(phone.now(), crate::client::Disconnect::Revoked);
+    phone.run(&mut hub);
+    let mut handed = Vec::new();
+    for _ in 0..3 {
+        handed.extend(phone.client.handover(phone.now()).concat());
+        phone.run(&mut hub);
+    }
+    let name = "东方机械厂".as_bytes();
+    assert!(handed.windows(name.len()).any(|words| words == name), "the only copy of it is on this phone");
+}

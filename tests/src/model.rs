@@ -19,8 +19,8 @@ pub struct TypedEdit {
     pub device: DeviceId,
     /// The document.
     pub doc: DocId,
-    /// The customer whose timeline alone shows the document: a comment's.
-    pub about: Option<DocId>,
+    /// The customer that the document is about.
+    pub customer: Option<DocId>,
     /// A text that occurs nowhere else.
     pub token: String,
     /// Whether the phone's disk has confirmed it.
@@ -33,6 +33,8 @@ pub struct TypedEdit {
     pub own: bool,
     /// Whether its phone has heard from the server that it arrived, or that it was refused.
     pub told: bool,
+    /// Whether its phone has heard that it arrived.
+    pub arrived: bool,
 }
 
 /// What the ledger must say of one customer.
@@ -261,6 +263,11 @@ impl Model {
     /// Every document that was erased for good, each customer's card among them.
     pub fn erased(&self) -> impl Iterator<Item = &DocId> {
         self.erased.iter()
+    }
+
+    /// Whether what an edit was made to was erased: the document, or with its customer everything of it.
+    pub fn is_erased_under(&self, edit: &TypedEdit) -> bool {
+        self.is_erased(edit.doc) || edit.customer.is_some_and(|customer| self.is_erased(customer))
     }
 
     /// Whether a document was erased.

@@ -40,7 +40,9 @@ impl World {
                 let edit = &typed[*edit];
                 let lay_there =
                     left.iter().any(|item| self.is_of_erased(item) && is_said_in(item, &edit.token));
-                before.holds(edit) && (self.model.is_erased(edit.doc) || lay_there)
+                // What had arrived before the server was set back is not unsent to its phone, and goes with the rest.
+                let is_gone = edit.arrived && self.model.is_erased_under(edit);
+                is_gone || before.holds(edit) && (self.model.is_erased(edit.doc) || lay_there)
             })
             .collect();
         gone.into_iter().for_each(|edit| self.model.typed[edit].expected = false);

@@ -79,9 +79,17 @@ impl World {
     fn type_edit(&mut self, phone: usize, edit: Edit, token: String) -> Result<(), Violation> {
         self.note(|| format!("phone {phone} types {edit:?}"));
         let doc = edit.doc();
-        let about = match &edit {
-            Edit::CreateComment { customer, .. } => Some(*customer),
-            _ => None,
+        let customer = match &edit {
+            Edit::CreateCustomer { customer, .. }
+            | Edit::EditCustomer { customer, .. }
+            | Edit::CreateVisit { customer, .. }
+            | Edit::CreateComment { customer, .. } => Some(*customer),
+            Edit::EditVisit { .. } | Edit::VoidVisit { .. } => self
+                .model
+                .typed
+                .iter()
+                .find(|earlier| earlier.doc == doc)
+                .and_then(|earlier| earlier.customer),
         };
         // The edit is remembered first: its write may be stored or lost while the machine is being drained.
         let person = self.phones[phone].person;
@@ -91,13 +99,14 @@ impl World {
             person,
             device,
             doc,
-            about,
+            customer,
             token,
             saved: false,
             expected: true,
             own: true,
             // Nothing is expected of how it is shown until the phone has taken it.
             told: true,
+            arrived: false,
         });
         let index = self.model.typed.len() - 1;
         let taken = self.with_client(phone, |client, now| client.handle_edit(now, edit))?;

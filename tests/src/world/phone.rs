@@ -207,7 +207,7 @@ impl World {
         for edit in untold {
             let allowed: &[SyncState] =
                 if edit.saved { &[SyncState::Saving, SyncState::Local] } else { &[SyncState::Saving] };
-            let shown = self.shown_sync(index, edit.doc, edit.about);
+            let shown = self.shown_sync(index, edit.doc, edit.customer);
             if shown.is_some_and(|shown| !allowed.contains(&shown))
                 && !refused.iter().any(|view| says(&view.edit, &edit.token))
             {
@@ -217,21 +217,18 @@ impl World {
         Ok(())
     }
 
-    /// How far a document has come, as a phone shows it; a comment in the timeline of the customer that it is about.
-    fn shown_sync(&mut self, index: usize, doc: DocId, about: Option<DocId>) -> Option<SyncState> {
-        if let Some(customer) = about {
-            return match self.peek(index, &Query::Timeline { customer }) {
-                Some(Answer::Timeline(entries)) => {
-                    entries.into_iter().find(|entry| entry.doc == Some(doc)).map(|entry| entry.sync)
-                }
-                _ => None,
-            };
-        }
+    /// How far a document has come, as a phone shows it; a comment in the timeline of its customer.
+    fn shown_sync(&mut self, index: usize, doc: DocId, customer: Option<DocId>) -> Option<SyncState> {
         if let Some(Answer::Customer(Some(card))) = self.peek(index, &Query::Customer { id: doc }) {
             return Some(card.row.sync);
         }
-        match self.peek(index, &Query::Visit { id: doc }) {
-            Some(Answer::Visit(Some(visit))) => Some(visit.entry.sync),
+        if let Some(Answer::Visit(Some(visit))) = self.peek(index, &Query::Visit { id: doc }) {
+            return Some(visit.entry.sync);
+        }
+        match self.peek(index, &Query::Timeline { customer: customer? }) {
+            Some(Answer::Timeline(entries)) => {
+                entries.into_iter().find(|entry| entry.doc == Some(doc)).map(|entry| entry.sync)
+            }
             _ => None,
         }
     }
@@ -243,14 +240,14 @@ impl World {
         match frame {
             ServerFrame::Ack(ack) => {
                 let items = self.phones[index].pushed.remove(&(id, ack.batch)).unwrap_or_default();
-                let is_told = |result: &ItemResult| match result {
-                    ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => true,
-                    ItemResult::Refused(refusal) => !refusal.rule.is_passing(),
-                    ItemResult::Skipped => false,
-                };
-                for (item, _) in items.into_iter().zip(&ack.results).filter(|(_, result)| is_told(result)) {
+                for (item, result) in items.into_iter().zip(&ack.results) {
+                    let has_arrived = match result {
+                        ItemResult::Accepted(_) | ItemResult::Known(..) | ItemResult::Held(_) => true,
+                        ItemResult::Refused(refusal) if !refusal.rule.is_passing() => false,
+                        ItemResult::Refused(_) | ItemResult::Skipped => continue,
+                    };
                     if let PushItem::Change { doc, change, .. } = item {
-                        told.push((doc, change.to_vec()));
+                        told.push((doc, change.to_vec(), has_arrived));
                     }
                 }
             }
@@ -259,18 +256,22 @@ impl World {
                     if let Item::Snapshot { doc, .. } | Item::Changes { doc, .. } = &item {
                         let doc = *doc;
                         // The server may have been set back since; what it sent says it by itself.
-                        told.push((doc, encode(&item)));
+                        told.push((doc, encode(&item), true));
                         let lookup = self.server.store().lookup();
                         let changes = lookup.changes(doc, BEGINNING, END).unwrap_or_default();
-                        told.extend(changes.into_iter().map(|(_, bytes)| (doc, bytes)));
+                        told.extend(changes.into_iter().map(|(_, bytes)| (doc, bytes, true)));
                     }
                 }
             }
             _ => {}
         }
         for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index && edit.device == device) {
-            edit.told |=
-                told.iter().any(|(doc, bytes)| *doc == edit.doc && contains(bytes, edit.token.as_bytes()));
+            for (doc, bytes, has_arrived) in &told {
+                if *doc == edit.doc && contains(bytes, edit.token.as_bytes()) {
+                    edit.told = true;
+                    edit.arrived |= *has_arrived;
+                }
+            }
         }
     }
 

@@ -23,7 +23,8 @@ pub enum Handover {
 
 impl Client {
     /// What a revoked phone hands over next, as push frames; nothing if nothing is left, or if this phone was not
-    /// told that it is revoked. Refused work that the person has not dealt with goes, too.
+    /// told that it is revoked. Refused work that the person has not dealt with goes, too, and held work that nobody has
+    /// decided on: the server may have been set back to before it held it.
     pub fn handover(&mut self, now: Now) -> Vec<Vec<u8>> {
         self.begin(now);
         let mut frames = Vec::new();
@@ -71,9 +72,8 @@ impl Client {
     fn offer_everything_again(&mut self) {
         self.outbox.forget_flight();
         self.outbox.forget_answers();
-        let refused = |state: &OutState| matches!(state, OutState::Refused(_));
         let rows: Vec<u64> =
-            self.outbox.iter().filter(|(_, row)| refused(&row.state)).map(|(out, _)| out).collect();
+            self.outbox.iter().filter(|(_, row)| !row.is_pending()).map(|(out, _)| out).collect();
         for out in rows {
             self.settle_out(out, OutState::Pending);
         }

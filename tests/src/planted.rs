@@ -1,5 +1,5 @@
 //! Proves that the oracle bites: plants each bug of [`shared::planted`] and lives worlds until one contradicts
-//! the invariant that the bug breaks (SIM-16). Another invariant that breaks first does not count.
+//! the invariant that the bug breaks (SIM-16). Another invariant that breaks first does not count, and is told.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -31,8 +31,8 @@ pub struct Outcome {
     pub bug: Bug,
     /// The first world that contradicts its invariant.
     pub caught: Option<Caught>,
-    /// Worlds in which something else was wrong first.
-    pub otherwise: u64,
+    /// The seeds of worlds in which something else was wrong first, with what.
+    pub otherwise: Vec<(u64, Violation)>,
 }
 
 impl fmt::Display for Outcome {
@@ -72,7 +72,7 @@ pub fn try_all(is_wanted: impl Fn(Bug) -> bool) -> Vec<Outcome> {
 /// Lives worlds with a bug planted until one contradicts its invariant.
 pub fn try_one(bug: Bug) -> Outcome {
     plant(Some(bug));
-    let mut outcome = Outcome { bug, caught: None, otherwise: 0 };
+    let mut outcome = Outcome { bug, caught: None, otherwise: Vec::new() };
     for seed in 0..SEEDS_MAX {
         match sim::violation(seed) {
             Some(violation) if names(&violation, bug.invariant()) => {
@@ -80,7 +80,7 @@ pub fn try_one(bug: Bug) -> Outcome {
                 outcome.caught = Some(Caught { seed, shape, violation });
                 break;
             }
-            Some(_) => outcome.otherwise += 1,
+            Some(violation) => outcome.otherwise.push((seed, violation)),
             None => {}
         }
     }

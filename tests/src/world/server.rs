@@ -288,6 +288,13 @@ impl World {
     /// Starts the server on what its disk holds.
     pub fn server_boot(&mut self) -> Result<(), Violation> {
         let Some(store) = self.server.store.take() else { return Ok(()) };
+        let head = store.lookup().head().map_err(|failure| failure.to_string())?;
+        if head < self.server.learned {
+            return Err(format!(
+                "the log ends at {head:?}, and {:?} was committed (I1)",
+                self.server.learned
+            ));
+        }
         let hub = Hub::new(store).map_err(|failure| format!("the server cannot start: {failure}"))?;
         self.server.hub = Some(hub);
         self.note(|| "the server starts".to_owned());

@@ -35,7 +35,7 @@ pub struct Rep {
     mine: Vec<DocId>,
     /// What she still has to say of customers that were moved away.
     late: VecDeque<Edit>,
-    /// Cards that she edited after she lost them: the edits are held, and she builds no others on them.
+    /// Cards that may have changes of hers that her phone lacks, such as held ones: she builds no others on them.
     retired: BTreeSet<DocId>,
     phrases: Phrases,
 }
@@ -201,6 +201,13 @@ impl Rep {
             Kind::CardEdit if is_new && self.phone.holds(work.customer) => {
                 self.phone.keep_accepted(&work.items)?;
             }
+            // The server had it, the answer was lost, and the card on this phone may lack it: nothing is built on that.
+            Kind::CardEdit => {
+                self.retired.insert(work.customer);
+                self.late.retain(
+                    |edit| !matches!(edit, Edit::EditCustomer { customer, .. } if *customer == work.customer),
+                );
+            }
             Kind::NewCard => {
                 if is_new {
                     self.phone.keep_accepted(&work.items)?;
@@ -208,7 +215,7 @@ impl Rep {
                 self.hear(vec![Move::Given(work.customer)]);
                 self.book.register(work.customer, self.phone.account.person);
             }
-            Kind::CardEdit | Kind::Visit => {}
+            Kind::Visit => {}
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ fn no_world_loses_leaks_or_wedges() {
 /// SIM-18. Every step in turn by hand: `cargo xtask sim SEED --sweep`.
 #[test]
 fn whenever_the_office_does_something_or_the_server_dies_nothing_is_lost_or_leaks() {
-    let (seed, stride) = (3, 23);
+    let (seed, stride) = (3, 37);
     println!("seed {seed}, one step in {stride}");
     let sweep = sim::sweep(seed, stride).unwrap_or_else(|failure| panic!("{failure}"));
     println!("{sweep:?}");
@@ -53,7 +53,9 @@ fn a_seed_tells_the_same_story_twice() {
 /// own by now (docs/reliability.md), and the seeds are kept for what they find next.
 #[test]
 fn seeds_that_found_something_once_find_nothing() {
-    for seed in [593, 738, 841, 1_845, 2_242, 2_273, 2_947, 3_337, 4_566, 10_119, 20_371, 34_929] {
+    for seed in
+        [593, 738, 841, 909, 991, 1_845, 2_259, 2_242, 2_273, 2_947, 3_337, 4_566, 10_119, 20_371, 34_929]
+    {
         sim::run(seed).unwrap_or_else(|failure| panic!("{failure}"));
     }
 }

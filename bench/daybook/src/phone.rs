@@ -401,7 +401,7 @@ impl Phone {
                     if full {
                         self.drop_scope(scope);
                     }
-                    caught.moves.extend(scope.customer().map(|customer| Move::Given(customer)));
+                    caught.moves.extend(scope.customer().map(Move::Given));
                 }
                 Item::Removed { scope } => {
                     self.drop_scope(scope);

@@ -287,7 +287,7 @@ impl Revoking {
         self.desk.revoke(address, phone.account.device).await?;
         socket.revoke(Witness::head(&self.data).map_err(anyhow::Error::msg)?);
         // Every other one says something more. What the server said last may be lost with the broken connection then.
-        let speaks = number % 2 == 0;
+        let speaks = number.is_multiple_of(2);
         if speaks {
             let _ = socket.send_bytes(frame).await;
         }

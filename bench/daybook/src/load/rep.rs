@@ -164,7 +164,7 @@ impl Rep {
         let Some(customer) = self.mine.get(drawn).copied() else {
             return self.phrases.customer(doc, self.number);
         };
-        let is_for_card = round % VISITS_A_CARD_EDIT == 0;
+        let is_for_card = round.is_multiple_of(VISITS_A_CARD_EDIT);
         if is_for_card && self.phone.holds(customer) && !self.retired.contains(&customer) {
             return customer_edit(customer, round);
         }

@@ -3,7 +3,7 @@
 //! `false` at compile time.
 
 macro_rules! bugs {
-    ($($name:ident: $invariant:literal, $words:literal;)*) => {
+    ($($name:ident: $invariant:literal $(besides $besides:literal)?, $words:literal;)*) => {
         /// A bug.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Bug {
@@ -19,6 +19,11 @@ macro_rules! bugs {
                 match self { $(Bug::$name => $invariant,)* }
             }
 
+            /// Another invariant that the same damage breaks, where it may be seen first.
+            pub fn besides(self) -> Option<&'static str> {
+                match self { $(Bug::$name => [$($besides)?].first().copied(),)* }
+            }
+
             /// What it does.
             pub fn words(self) -> &'static str {
                 match self { $(Bug::$name => $words,)* }
@@ -30,7 +35,7 @@ macro_rules! bugs {
 bugs! {
     AcksBeforeSync: "I1", "the server acknowledges a commit that its disk still loses with the power";
     ForgetsAfterRestore: "I1", "a phone offers nothing again to a restored server";
-    AcksFailedCommit: "I2", "the server acknowledges a group that its disk refused";
+    AcksFailedCommit: "I2" besides "I7", "the server acknowledges a group that its disk refused";
     StaleSnapshot: "I2", "a snapshot is stored without the change that it was made for";
     SkipsChange: "I3", "the last change of a live page is left out";
     OrdersByDeviceClock: "I3", "a timeline is ordered by the clocks of the devices";
@@ -51,7 +56,7 @@ bugs! {
     AcceptsOrphan: "I10", "a change is stored whose dependency is not";
     SettlesHalf: "I10", "of held changes the first is left out when they are merged";
     RequestNotRemembered: "I11", "a request that comes again is decided again";
-    EventsTwice: "I11", "a phone takes ledger events again that it holds";
+    EventsTwice: "I11" besides "I3", "a phone takes ledger events again that it holds";
     SendsBeforeStored: "I13", "a phone sends what its disk has not confirmed";
     SaysSavedTooSoon: "I13", "a phone shows as saved what its disk has not confirmed";
     SaysSentTooSoon: "I13", "a phone shows as arrived what the server has not acknowledged";

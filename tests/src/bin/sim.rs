@@ -193,7 +193,7 @@ fn planted(names: &[String]) -> ExitCode {
         outcomes.len(),
         start.elapsed().as_secs_f64()
     );
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if missed + otherwise == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 #[cfg(not(feature = "planted"))]

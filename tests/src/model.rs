@@ -42,8 +42,6 @@ pub struct TypedEdit {
 pub struct Customer {
     /// The one owner.
     pub owner: PersonId,
-    /// Everybody who ever owned it.
-    pub owners: BTreeSet<PersonId>,
     /// Who owned it, in order, each from a place in the log on.
     pub terms: Vec<(Seq, PersonId)>,
     /// The code, once accepted.
@@ -55,6 +53,11 @@ pub struct Customer {
 }
 
 impl Customer {
+    /// Everybody who ever owned it, in order.
+    pub fn owners(&self) -> impl Iterator<Item = PersonId> + '_ {
+        self.terms.iter().map(|(_, owner)| *owner)
+    }
+
     /// Who owned it right after a place in the log; nobody before it was registered.
     pub fn owner_at(&self, place: Seq) -> Option<PersonId> {
         let later = self.terms.partition_point(|(from, _)| *from <= place);
@@ -63,7 +66,7 @@ impl Customer {
 
     /// Whether a person owned it and then somebody else did.
     pub fn was_taken_from(&self, person: PersonId) -> bool {
-        let mut owners = self.terms.iter().map(|(_, owner)| *owner);
+        let mut owners = self.owners();
         owners.any(|owner| owner == person) && owners.any(|owner| owner != person)
     }
 }
@@ -120,7 +123,6 @@ impl Model {
                 );
                 let record = Customer {
                     owner: *first_recorder,
-                    owners: BTreeSet::from([*first_recorder]),
                     terms: vec![(event.seq, *first_recorder)],
                     code: None,
                     provisional: provisional.clone(),
@@ -149,13 +151,12 @@ impl Model {
                     record.owner
                 );
                 record.owner = *to;
-                record.owners.insert(*to);
                 record.terms.push((event.seq, *to));
                 self.learn_request(event)?;
             }
             EventKind::LateWorkArrived { late } => {
                 let former = self.customers.get_mut(&late.customer);
-                let former = former.filter(|record| record.owners.contains(&late.person));
+                let former = former.filter(|record| record.owners().any(|owner| owner == late.person));
                 let record =
                     former.ok_or_else(|| format!("late work of no former owner of {:?}", late.customer))?;
                 record.late.insert(event.seq, late.state);
@@ -203,7 +204,7 @@ impl Model {
 
     /// Whether a person could read a scope at any time, if nobody's team or role has changed: under whichever owner.
     pub fn could_read(&self, person: PersonId, scope: Scope) -> bool {
-        self.reads(person, scope, |customer| customer.owners.iter().copied().collect())
+        self.reads(person, scope, |customer| customer.owners().collect())
     }
 
     fn reads(&self, person: PersonId, scope: Scope, owners: impl Fn(&Customer) -> Vec<PersonId>) -> bool {

@@ -11,10 +11,11 @@ use anyhow::{Context, Result, bail, ensure};
 use daybook_tests::witness::Witness;
 use shared::id::{DocId, PersonId};
 use shared::ledger::Command;
-use shared::protocol::{Ack, ClientFrame, ItemResult, PushItem, ServerFrame};
+use shared::protocol::{Ack, ClientFrame, ItemResult, PushItem};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::rep::ask;
 use super::{dial, first_customer, log_in};
 use crate::account::Account;
 use crate::documents::Phrases;
@@ -163,7 +164,7 @@ pub async fn decide(
             phone.socket = Some(socket);
             continue;
         };
-        match ask(&mut socket, decision.frame.clone()).await {
+        match ask(&mut socket, &decision.frame, &mut Vec::new()).await {
             Ok(ack) => {
                 decision.enter(&ack, &book)?;
                 phone.socket = Some(socket);
@@ -181,18 +182,6 @@ async fn open(phone: &mut Phone, address: &str) -> Option<Socket> {
     }
     let ticket = phone.account.ticket(address).await.ok()?;
     phone.dial(address, ticket).await.ok()
-}
-
-/// Sends a push and waits for the answer.
-async fn ask(socket: &mut Socket, frame: Vec<u8>) -> Result<Ack> {
-    socket.send_bytes(frame).await?;
-    loop {
-        match socket.receive().await? {
-            ServerFrame::Ack(ack) => return Ok(ack),
-            ServerFrame::Page(page) if page.more => socket.send(&ClientFrame::Pull(page.cursor)).await?,
-            _ => {}
-        }
-    }
 }
 
 /// One customer moved, and accepted before if it was not.

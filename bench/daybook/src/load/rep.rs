@@ -22,15 +22,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Edits between two of a card: a document holds so many changes and no more.
 const VISITS_A_CARD_EDIT: usize = 200;
 
+/// What all reps of a soak have in common.
+#[derive(Clone)]
+pub struct Shift {
+    /// Where the server is.
+    pub address: String,
+    /// Between two things that a phone does, on average.
+    pub pace_ms: u64,
+    /// Where the desk looks up whose customers there are.
+    pub book: Arc<Book>,
+    /// Whether all is over.
+    pub over: Arc<AtomicBool>,
+    /// What is done to the server.
+    pub counts: Arc<Counts>,
+}
+
 /// Somebody who works until it is over.
 pub struct Rep {
-    address: String,
+    shift: Shift,
     phone: Phone,
     number: usize,
-    pace_ms: u64,
-    book: Arc<Book>,
-    over: Arc<AtomicBool>,
-    counts: Arc<Counts>,
     /// Customers that are hers, as far as her phone has heard.
     mine: Vec<DocId>,
     /// What she still has to say of customers that were moved away.
@@ -57,18 +68,9 @@ enum Kind {
 
 impl Rep {
     /// A rep with a phone that was never connected.
-    pub fn new(
-        address: String,
-        phone: Phone,
-        number: usize,
-        pace_ms: u64,
-        book: Arc<Book>,
-        over: Arc<AtomicBool>,
-        counts: Arc<Counts>,
-    ) -> Rep {
+    pub fn new(shift: Shift, phone: Phone, number: usize) -> Rep {
         let (mine, late, retired) = (Vec::new(), VecDeque::new(), BTreeSet::new());
-        let phrases = Phrases::load();
-        Rep { address, phone, number, pace_ms, book, over, counts, mine, late, retired, phrases }
+        Rep { shift, phone, number, mine, late, retired, phrases: Phrases::load() }
     }
 
     /// Works, and gets everything through at the end.
@@ -78,8 +80,8 @@ impl Rep {
     pub async fn live(mut self) -> Result<()> {
         let mut unsent: Option<Work> = None;
         let mut round = 0;
-        while !self.over.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(self.phone.entropy.below(2 * self.pace_ms))).await;
+        while !self.shift.over.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(self.phone.entropy.below(2 * self.shift.pace_ms))).await;
             // Nobody is refused for a broken net; a busy server is dialled again.
             if self.phone.socket.is_none() && self.dial().await.is_err() {
                 continue;
@@ -91,21 +93,21 @@ impl Rep {
             };
             match self.phone.entropy.below(40) {
                 0 => {
-                    self.counts.cut.fetch_add(1, Ordering::Relaxed);
+                    self.shift.counts.cut.fetch_add(1, Ordering::Relaxed);
                     self.phone.socket = None;
                     unsent = Some(work);
                     continue;
                 }
                 1 => {
-                    self.counts.torn.fetch_add(1, Ordering::Relaxed);
+                    self.shift.counts.torn.fetch_add(1, Ordering::Relaxed);
                     let socket = self.phone.socket.take().context("connected")?;
                     socket.tear(&work.frame).await;
                     unsent = Some(work);
                     continue;
                 }
                 2 if round % 5 == 0 => {
-                    self.counts.logins.fetch_add(1, Ordering::Relaxed);
-                    drop(Phone::new(&self.address, &format!("rep{}", self.number)).await?);
+                    self.shift.counts.logins.fetch_add(1, Ordering::Relaxed);
+                    drop(Phone::new(&self.shift.address, &format!("rep{}", self.number)).await?);
                 }
                 _ => {}
             }
@@ -115,8 +117,8 @@ impl Rep {
     }
 
     async fn dial(&mut self) -> Result<()> {
-        let ticket = self.phone.account.ticket(&self.address).await?;
-        let caught = self.phone.catch_up(&self.address, ticket).await?;
+        let ticket = self.phone.account.ticket(&self.shift.address).await?;
+        let caught = self.phone.catch_up(&self.shift.address, ticket).await?;
         self.hear(caught.moves);
         Ok(())
     }
@@ -213,7 +215,7 @@ impl Rep {
                     self.phone.keep_accepted(&work.items)?;
                 }
                 self.hear(vec![Move::Given(work.customer)]);
-                self.book.register(work.customer, self.phone.account.person);
+                self.shift.book.register(work.customer, self.phone.account.person);
             }
             Kind::Visit => {}
         }
@@ -241,7 +243,10 @@ impl Rep {
 
 /// Sends a push and waits for its answer. Of the pages before it only what comes and goes is heard: when the phone dials
 /// again it takes them from where it stood.
-async fn ask(socket: &mut Socket, frame: &[u8], heard: &mut Vec<Move>) -> Result<Ack> {
+///
+/// # Errors
+/// If the socket breaks.
+pub async fn ask(socket: &mut Socket, frame: &[u8], heard: &mut Vec<Move>) -> Result<Ack> {
     socket.send_bytes(frame.to_vec()).await?;
     loop {
         match socket.receive().await? {

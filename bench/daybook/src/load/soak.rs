@@ -14,7 +14,7 @@ use shared::id::{PersonId, Scope};
 use tokio::time::Instant;
 
 use super::desk::{self, Book};
-use super::rep::Rep;
+use super::rep::{Rep, Shift};
 use super::{dial, judge, log_in};
 use crate::figures::Figures;
 use crate::phone::Phone;
@@ -81,10 +81,15 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
     let pace = Duration::from_millis(DESK_PACES * pace_ms);
     let decide = desk::decide(address.clone(), phone, reps.clone(), book.clone(), pace, over.clone());
     people.push(tokio::spawn(decide));
+    let shift = Shift {
+        address: address.clone(),
+        pace_ms,
+        book: book.clone(),
+        over: over.clone(),
+        counts: counts.clone(),
+    };
     for (number, phone) in phones.into_iter().enumerate() {
-        let (book, over, counts) = (book.clone(), over.clone(), counts.clone());
-        let rep = Rep::new(address.clone(), phone, number, pace_ms, book, over, counts);
-        people.push(tokio::spawn(rep.live()));
+        people.push(tokio::spawn(Rep::new(shift.clone(), phone, number).live()));
     }
     let names = (0..MANAGERS).map(|number| format!("manager{number}"));
     for (number, phone) in log_in(&address, names, &witness).await?.into_iter().enumerate() {

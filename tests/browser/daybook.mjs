@@ -217,6 +217,13 @@ export class Profile {
     return { actor: Buffer.from(bytes.slice(at + 2, at + 18)).toString('hex'), gaveUp: bytes[at + 18] !== 0x80 };
   }
 
+  /** What a failure should tell of the screen: its address, its words, what the page complained about, and the store's words. */
+  async looks() {
+    const inTime = (promise) => Promise.race([promise, new Promise((resolve) => setTimeout(resolve, 5_000, 'no answer'))]).catch(String);
+    const [words, stored] = [await inTime(this.page.locator('body').innerText()), await inTime(this.onDisk())];
+    return [this.page.url(), JSON.stringify(words), JSON.stringify(this.complaints), JSON.stringify(stored.replaceAll(/[^\p{L}\p{N}\p{P} ]+/gu, ' '))].join('\n');
+  }
+
   /** Everything that this device's store holds, as one text. */
   async onDisk() {
     return this.page.evaluate(async () => {

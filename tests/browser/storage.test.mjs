@@ -78,7 +78,9 @@ test(`a browser killed ${KILLS} times in mid-write has lost nothing that it had 
       (isSaved ? saved : unanswered).push(last);
       await rep.start(`/customer/${customer}`);
       const timeline = rep.page.getByTestId('timeline');
-      await timeline.getByText(saved.at(-1)).first().waitFor();
+      await timeline.getByText(saved.at(-1)).first().waitFor().catch(async (error) => {
+        throw new Error(`kill ${attempts}: ${await rep.looks()}`, { cause: error });
+      });
       const [shown, stored] = [await timeline.innerText(), await rep.onDisk()];
       assert.deepEqual(saved.filter((text) => !shown.includes(text)), [], `not shown after kill ${attempts}`);
       assert.deepEqual(saved.filter((text) => !stored.includes(text)), [], `not on disk after kill ${attempts}`);
@@ -109,6 +111,7 @@ test(`a browser killed ${KILLS} times in mid-write has lost nothing that it had 
     assert.equal(unanswered.filter((text) => times(text) === 1).length, kept, 'what was kept arrives once');
     assert.deepEqual(unanswered.filter((text) => times(text) > 1), []);
   } finally {
+    if (company.process === null) await company.start();
     await rep.close();
   }
 });

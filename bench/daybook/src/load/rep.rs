@@ -146,9 +146,13 @@ impl Rep {
     }
 
     fn next(&mut self, round: usize) -> Result<Work> {
-        let edit = match self.late.pop_front() {
-            Some(edit) => edit,
-            None => self.draw(round),
+        let edit = loop {
+            match self.late.pop_front() {
+                // Fetched to its end meanwhile, the feed has taken the card away.
+                Some(Edit::EditCustomer { customer, .. }) if !self.phone.holds(customer) => {}
+                Some(edit) => break edit,
+                None => break self.draw(round),
+            }
         };
         let (customer, kind) = match &edit {
             Edit::CreateCustomer { customer, .. } => (*customer, Kind::NewCard),

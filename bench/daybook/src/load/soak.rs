@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use daybook_tests::witness::Witness;
 use shared::entropy::Entropy;
 use shared::id::{PersonId, Scope};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::desk::{self, Book};
@@ -101,7 +102,7 @@ pub async fn run(binary: &Path, figures: &mut Figures) -> Result<()> {
         let attack = super::hostile::attack(address.clone(), phone, number, over, sent, HOSTILE_PACE);
         people.push(tokio::spawn(attack));
     }
-    let samples = watch(&server, site.data(), duration, &counts, &witness).await?;
+    let samples = watch(&server, site.data(), duration, &counts, &witness, &people).await?;
     over.store(true, Ordering::Relaxed);
     for person in people {
         person.await??;
@@ -117,19 +118,20 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Looks at the server until the time is over, and kills one of its workers every half minute.
+/// Looks at the server until the time is over or somebody has failed, and kills one of its workers every half minute.
 async fn watch(
     server: &Server,
     data: PathBuf,
     duration: Duration,
     counts: &Counts,
     witness: &Witness,
+    people: &[JoinHandle<Result<()>>],
 ) -> Result<Vec<Sample>> {
     let begun = Instant::now();
     let mut entropy = Entropy::from_seed([46; 32]);
     let mut tick = tokio::time::interval(SAMPLE);
     let mut samples = Vec::new();
-    while begun.elapsed() < duration {
+    while begun.elapsed() < duration && !people.iter().any(JoinHandle::is_finished) {
         tick.tick().await;
         // A worker may die while it is looked at: then the look before counts again.
         let before = samples.last().map_or(0.0, |sample: &Sample| sample.with_workers_mib);

@@ -3,10 +3,11 @@
 // programs.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { on } from 'node:events';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
@@ -302,7 +303,43 @@ export class KillableProfile extends Profile {
     this.context = null;
   }
 
+  /** Ends the browser as a person does. */
+  async quit() {
+    const gone = new Promise((resolve) => this.process.once('exit', resolve));
+    await (await this.browser.newBrowserCDPSession()).send('Browser.close');
+    await gone;
+    this.context = null;
+  }
+
   async stop() {
     if (this.context !== null) await this.kill();
   }
+
+  /** The files in which Chromium keeps the app's database, whose names end like this. */
+  databaseFiles(ending) {
+    const folder = join(this.folder, 'Default/IndexedDB');
+    const name = readdirSync(folder).find((each) => each.endsWith('.indexeddb.leveldb'));
+    const files = readdirSync(join(folder, name)).filter((each) => ending.test(each));
+    return files.sort().map((each) => join(folder, name, each));
+  }
+
+  /** What a kill leaves that hits Chromium between the two writes of a record: its header, and some of what it announces. */
+  tearLog() {
+    const log = this.databaseFiles(/\.log$/).at(-1);
+    appendFileSync(log, Buffer.concat([Buffer.from([1, 2, 3, 4, 0xe8, 0x03, 1]), Buffer.alloc(100, 7)]));
+    return log;
+  }
+
+  /** What the browser cannot read any more. */
+  spoil() {
+    for (const file of this.databaseFiles(/^MANIFEST/)) writeFileSync(file, 'nothing of use');
+  }
+}
+
+/** Waits until there is no such file. */
+export async function gone(path) {
+  const folder = watch(dirname(path));
+  const changes = on(folder, 'change', { signal: AbortSignal.timeout(PATIENCE_MS) });
+  while (existsSync(path)) await changes.next();
+  folder.close();
 }

@@ -2,7 +2,7 @@
 // under the running app. What was shown as saved is there; what was lost is fetched anew under a new actor.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Company, KillableProfile, Profile } from './daybook.mjs';
+import { Company, gone, KillableProfile, Profile } from './daybook.mjs';
 
 /** How often the browser is killed between a press and its answer; 50 by hand: KILLS=50 node --test storage.test.mjs */
 const KILLS = Number(process.env.KILLS ?? 10);
@@ -112,6 +112,63 @@ test(`a browser killed ${KILLS} times in mid-write has lost nothing that it had 
     assert.deepEqual(unanswered.filter((text) => times(text) > 1), []);
   } finally {
     if (company.process === null) await company.start();
+    await rep.close();
+  }
+});
+
+// PWA-19
+test('what is saved behind the torn end of the browser\'s own log is there after the next kill, too', async () => {
+  const rep = await KillableProfile.open(company, '王磊');
+  try {
+    await rep.login();
+    await rep.settled();
+    await rep.installed();
+    await company.stop();
+    await rep.page.locator('a[href="/outbox"][data-link="offline"]:visible').first().waitFor();
+    const customer = await rep.createCustomer('荣成海达船舶配件有限公司');
+    for (const [text, before] of [['第一句。', []], ['第二句。', ['第一句。']], ['第三句。', ['第一句。', '第二句。']]]) {
+      for (const word of before) await rep.page.getByTestId('timeline').getByText(word).waitFor();
+      await (await pressSave(rep.page, text)).answer;
+      await rep.kill();
+      const torn = rep.tearLog();
+      await rep.start(`/customer/${customer}`);
+      await gone(torn);
+    }
+    await rep.page.getByTestId('timeline').getByText('第三句。').waitFor();
+    const stored = await rep.onDisk();
+    for (const text of ['第一句。', '第二句。', '第三句。']) assert.ok(stored.includes(text), text);
+  } finally {
+    if (company.process === null) await company.start();
+    await rep.close();
+  }
+});
+
+// PWA-19
+test('a browser that has lost everything says so, and a login brings back what was with the company', async () => {
+  const rep = await KillableProfile.open(company, '王磊');
+  try {
+    await rep.login();
+    await rep.settled();
+    const customer = await rep.createCustomer('乳山东岳农机有限公司');
+    await rep.settled();
+    await rep.quit();
+    rep.spoil();
+    await rep.start();
+    await rep.page.getByText('浏览器丢失了本机的数据').waitFor();
+    await rep.login();
+    await rep.settled();
+    assert.equal(await rep.page.getByText('浏览器丢失了本机的数据').count(), 0);
+    await rep.page.goto(`${company.url}/customer/${customer}`);
+    await rep.page.getByText('乳山东岳农机有限公司').first().waitFor();
+    // Who logs out has lost nothing.
+    await rep.page.goto(`${company.url}/settings`);
+    await rep.page.getByTestId('logout').click();
+    await rep.page.getByRole('dialog').getByRole('button', { name: '退出登录' }).click();
+    await rep.page.locator('input[name=name]').waitFor();
+    await rep.page.reload();
+    await rep.page.locator('input[name=name]').waitFor();
+    assert.equal(await rep.page.getByText('浏览器丢失了本机的数据').count(), 0);
+  } finally {
     await rep.close();
   }
 });

@@ -14,7 +14,7 @@ import type {
   Results,
   ToWorker,
 } from '../worker/messages.ts';
-import { keepLeft } from './left.ts';
+import { forgetUsed, keepLeft, keepUsed, wasUsed } from './left.ts';
 
 /** Says that a call was refused or failed; `problem` holds the words or their key. */
 export class CallProblem extends Error {
@@ -41,6 +41,8 @@ class Core {
   diskFull = $state(false);
   /** Set when the browser cleared this device's storage under the running app. */
   wiped = $state(false);
+  /** Set when this device's store came up empty although somebody was logged in (PWA-19). */
+  lost = $state(false);
   drafts: Draft[] = $state.raw([]);
   status: StatusView | null = $state.raw(null);
   /** Whether the store has been looked at: before that, nobody knows if there is a login. */
@@ -65,6 +67,8 @@ class Core {
     this.standing = this.live({ type: 'status' }, (status) => {
       this.status = status;
       this.looked = true;
+      if (status.profile !== null) keepUsed();
+      this.lost = status.profile === null && wasUsed();
     });
     this.subscribe({ type: 'people' }, (people) => {
       this.roles = new Map(people.map((person) => [person.id, person.role]));
@@ -192,12 +196,15 @@ class Core {
         this.wiped = true;
         return;
       case 'left':
+        forgetUsed();
         keepLeft(message.left);
         location.assign('/');
         return;
       case 'fatal':
-        if (message.why === 'logged_out') location.assign('/');
-        else this.respawn(message.why);
+        if (message.why === 'logged_out') {
+          forgetUsed();
+          location.assign('/');
+        } else this.respawn(message.why);
     }
   }
 

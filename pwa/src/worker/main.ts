@@ -236,6 +236,8 @@ async function begin(release: (why: Error) => void): Promise<void> {
   for (const [n, call] of [...passed]) void perform(n, call);
   for (const id of droppedEarly.splice(0)) void writer.photos.dropDraft(id).catch(() => null);
   hearReadings();
+  // Only Chromium has this; the others keep IndexedDB in databases that cut a torn end off.
+  if ('userAgentData' in navigator) await store.renewLog().catch(() => null);
 }
 
 self.onmessage = (event: MessageEvent<ToWorker>) => {

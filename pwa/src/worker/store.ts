@@ -4,8 +4,18 @@
 import type { Draft, OwnPhoto, PhotoInfo } from './messages.ts';
 
 const NAME = 'daybook';
-const VERSION = 2;
-const STORES = ['rows', 'drafts', 'photos', 'driver', 'originals', 'thumbs'];
+const VERSION = 3;
+const BALLAST = 'ballast';
+const STORES = ['rows', 'drafts', 'photos', 'driver', 'originals', 'thumbs', BALLAST];
+/**
+ * More than the 4 MiB that Chromium writes into one log, in values that it does not put into files of their own and
+ * transactions for which it writes no way back.
+ */
+const BALLAST_TRANSACTIONS = 11;
+/** See [`BALLAST_TRANSACTIONS`]. */
+const BALLAST_ROWS = 8;
+/** See [`BALLAST_TRANSACTIONS`]. */
+const BALLAST_BYTES = 48 * 1024;
 
 export type Row = [string, Uint8Array];
 export type Write = { puts: Row[]; deletes: string[] };
@@ -106,6 +116,24 @@ export class PhoneStore {
     this.epoch = (typeof last === 'number' ? last : 0) + 1;
     driver.put(this.epoch, 'epoch');
     await committed(transaction);
+  }
+
+  /**
+   * Makes Chromium put everything into a table and begin a new log. It goes on behind the torn end that a killed
+   * process may have left in the old one, and finds what it wrote there damaged when it opens it next: then it
+   * deletes every database of the origin (PWA-19). Nothing depends on when this is done, or whether it fails.
+   */
+  async renewLog(): Promise<void> {
+    const database = await this.connection();
+    const nothing = new Uint8Array(BALLAST_BYTES);
+    for (let times = 0; times < BALLAST_TRANSACTIONS; times += 1) {
+      const full = database.transaction([BALLAST], 'readwrite');
+      for (let row = 0; row < BALLAST_ROWS; row += 1) full.objectStore(BALLAST).put(nothing, row);
+      await committed(full);
+      const empty = database.transaction([BALLAST], 'readwrite');
+      for (let row = 0; row < BALLAST_ROWS; row += 1) empty.objectStore(BALLAST).delete(row);
+      await committed(empty);
+    }
   }
 
   /** All rows of the core. */

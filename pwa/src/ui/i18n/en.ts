@@ -76,6 +76,7 @@ export const en: Catalogue = {
     again: 'Your login has ended. Everything on this device is kept; log in to go on sending.',
     wiped:
       'The browser cleared the data of this device. Log in again: what had reached the company is downloaded anew; of what had not, only what is being typed is left.',
+    lost: 'The browser has lost the data of this device. Log in again: what had reached the company is downloaded anew; what had not is gone.',
   },
   ended: {
     title: 'This device was switched off',

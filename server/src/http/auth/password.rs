@@ -1,6 +1,7 @@
 //! Passwords as Argon2id hashes. An unknown name costs the same time as a wrong password, and only so
-//! many hashes run at once: each takes 19 MiB and about 30 ms of one core. The memory is kept and used again: a
-//! heap that is asked for 19 MiB by one thread after the other keeps a copy for each of them.
+//! many hashes run at once: each takes 19 MiB and about 30 ms of one core. Their memory is taken at the start and used
+//! again: a heap that is asked for 19 MiB by one thread after the other keeps a copy for each of them, and how many run
+//! at once would be a matter of chance.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -9,7 +10,8 @@ use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::Semaphore;
 
-/// Hashes that run at once, if there are so many cores: 4 × 19 MiB = 76 MiB at the worst. More logins wait in line.
+/// Hashes that run at once, if there are twice as many cores: logins leave half of them to everybody else. More logins
+/// wait in line.
 const CONCURRENT_MAX: usize = 4;
 
 /// The shortest password that `user add` accepts, in characters.
@@ -76,8 +78,9 @@ pub struct Verifier {
 impl Default for Verifier {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let permits = Arc::new(Semaphore::new(cores.min(CONCURRENT_MAX)));
-        Self { permits, memory: Arc::default() }
+        let count = (cores / 2).clamp(1, CONCURRENT_MAX);
+        let memory = vec![vec![Block::default(); Params::DEFAULT.block_count()]; count];
+        Self { permits: Arc::new(Semaphore::new(count)), memory: Arc::new(Mutex::new(memory)) }
     }
 }
 
@@ -125,5 +128,23 @@ mod tests {
             assert!(verify_in(&mut memory, "battery staple", Some(&theirs)));
             assert!(!verify_in(&mut memory, "battery staple", None));
         }
+    }
+    // SEC-1
+    #[tokio::test]
+    async fn logins_at_once_use_the_memory_that_was_taken_at_the_start() {
+        let verifier = Verifier::default();
+        let held = |verifier: &Verifier| -> Vec<usize> {
+            verifier.memory.lock().unwrap().iter().map(Vec::capacity).collect()
+        };
+        let before = held(&verifier);
+        assert_eq!(before, vec![Params::DEFAULT.block_count(); verifier.permits.available_permits()]);
+        let logins = (0..12).map(|_| {
+            let verifier = verifier.clone();
+            tokio::spawn(async move { verifier.verify("correct horse".into(), None).await })
+        });
+        for login in logins.collect::<Vec<_>>() {
+            assert!(!login.await.unwrap());
+        }
+        assert_eq!(held(&verifier), before);
     }
 }

@@ -7,10 +7,7 @@ const NAME = 'daybook';
 const VERSION = 3;
 const BALLAST = 'ballast';
 const STORES = ['rows', 'drafts', 'photos', 'driver', 'originals', 'thumbs', BALLAST];
-/**
- * More than the 4 MiB that Chromium writes into one log, in values that it does not put into files of their own and
- * transactions for which it writes no way back.
- */
+/** More than the 4 MiB that Chromium writes into one log, in values that it does not put into files of their own. */
 const BALLAST_TRANSACTIONS = 11;
 /** See [`BALLAST_TRANSACTIONS`]. */
 const BALLAST_ROWS = 8;

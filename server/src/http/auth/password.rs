@@ -129,6 +129,7 @@ mod tests {
             assert!(!verify_in(&mut memory, "battery staple", None));
         }
     }
+
     // SEC-1
     #[tokio::test]
     async fn logins_at_once_use_the_memory_that_was_taken_at_the_start() {

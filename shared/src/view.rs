@@ -488,7 +488,7 @@ pub struct UnsentView {
     pub edit_id: u64,
     /// What it changes.
     pub doc: DocId,
-    /// What the person typed; none where only the bytes are left of what a restored server lacks (S14).
+    /// What the person typed; none where it is several edits that a restored server lacks (S14).
     pub edit: Option<crate::edit::Edit>,
     /// The customer.
     pub customer: Option<DocId>,

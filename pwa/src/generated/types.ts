@@ -748,7 +748,7 @@ edit_id: number,
  */
 doc: DocId, 
 /**
- * What the person typed; none where only the bytes are left of what a restored server lacks (S14).
+ * What the person typed; none where it is several edits that a restored server lacks (S14).
  */
 edit: Edit | null, 
 /**

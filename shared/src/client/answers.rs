@@ -252,7 +252,10 @@ impl Client {
             self.extend_acknowledged(doc, &chunks)
         };
         let Some((saved, heads)) = merged else {
-            self.mark_broken(doc);
+            // What a former owner offers again has no document here to go into.
+            if self.held.get(doc).is_some() {
+                self.mark_broken(doc);
+            }
             return;
         };
         let (received, generation) = match self.held.get(doc) {

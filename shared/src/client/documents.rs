@@ -25,7 +25,9 @@ impl Client {
                     return None;
                 }
             },
-            None if pending.is_empty() || self.outbox.needs_ground(doc) => return None,
+            None if pending.is_empty() || self.outbox.needs_ground(doc) || self.outbox.is_detached(doc) => {
+                return None;
+            }
             None => Document::empty(),
         };
         for number in pending {

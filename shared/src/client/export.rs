@@ -41,6 +41,8 @@ struct Piece<'a> {
 struct What<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     edit: Option<&'a Edit>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    edits: Vec<&'a Edit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<DocId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +72,11 @@ impl Client {
         let known = customer.map(|customer| self.customer_name(customer)).unwrap_or_default();
         let what = match &row.work {
             Work::Edit(work) => What { edit: Some(&work.edit), document: Some(work.doc), ..What::default() },
-            Work::Reoffer { doc, .. } => What { document: Some(*doc), ..What::default() },
+            Work::Reoffer { doc, words, .. } => What {
+                edits: words.iter().map(|told| &told.edit).collect(),
+                document: Some(*doc),
+                ..What::default()
+            },
             Work::Request { id, command } => {
                 What { request: Some(command), request_id: Some(*id), ..What::default() }
             }

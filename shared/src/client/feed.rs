@@ -249,6 +249,7 @@ impl Client {
         order::sort(&mut stale);
         if self.meta.recovering {
             self.reoffer_lost(now);
+            self.offer_held_again();
             for scope in self.ledger.outdate_leaving() {
                 self.touch(Key::Scope(scope));
             }

@@ -12,6 +12,7 @@ use crate::order;
 use crate::planted::{self, Bug};
 use crate::protocol::PushItem;
 use crate::sorted::{Map, Set};
+use crate::wire;
 
 /// Bytes of items in one push: a frame less what the frame itself and the counters need.
 const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX - 4 * 1024;
@@ -141,6 +142,16 @@ impl Outbox {
             Work::Edit(work) => work.begun || !work.edit.creates(),
             Work::Reoffer { .. } | Work::Request { .. } => false,
         }
+    }
+
+    /// Whether the document's first unsent work is offered again without what it builds on: the server held it of
+    /// somebody who may not see the document any more.
+    pub(super) fn is_detached(&self, doc: DocId) -> bool {
+        let first = self.pending_of(doc).first().and_then(|number| self.rows.get(number));
+        let Some(Work::Reoffer { changes, .. }) = first.map(|row| &row.work) else { return false };
+        let is_among = |hash: &ChangeHash| changes.iter().any(|each| each.change.hash == *hash);
+        let header = changes.first().and_then(|each| wire::parse(&each.change.bytes).ok());
+        header.is_some_and(|header| !header.deps.iter().all(is_among))
     }
 
     /// Whether an unanswered edit of the document has still to be made on what the server holds.

@@ -195,7 +195,7 @@ fn make_again(
 }
 
 /// The edit with long texts as plain new values: a difference that went in by half would go in twice.
-fn plainly(edit: &Edit) -> Edit {
+pub(super) fn plainly(edit: &Edit) -> Edit {
     let plain = |fields: &Patch| {
         let whole = |value: &Value| match value {
             Value::Text { text, .. } => Value::Str(text.clone()),

@@ -225,7 +225,7 @@ impl Client {
             };
             let edit = match &row.work {
                 Work::Edit(work) => work.edit.clone(),
-                // The words were dropped when the server first acknowledged them; it lost them since.
+                // Said in words where it can be, before it is refused or held.
                 Work::Reoffer { doc, .. } => {
                     Edit::EditCustomer { customer: *doc, fields: Default::default() }
                 }
@@ -255,7 +255,10 @@ impl Client {
         let view = |(number, row): (u64, &OutRow)| {
             let (doc, edit) = match &row.work {
                 Work::Edit(work) => (work.doc, Some(work.edit.clone())),
-                Work::Reoffer { doc, .. } => (*doc, None),
+                Work::Reoffer { doc, words, .. } => match &words[..] {
+                    [told] => (*doc, Some(told.edit.clone())),
+                    _ => (*doc, None),
+                },
                 Work::Request { .. } => return None,
             };
             let customer = row.scope().customer();

@@ -1,10 +1,12 @@
 //! Work that a restored server lost and does not take back as bytes (CL-29): it is put back into the words of
-//! edits, which can be made again on other ground or shown to their author; and what was refused because
-//! the server does not know the customer is offered again when it does.
+//! edits, which can be made again on other ground or shown to their author; what was refused because the server
+//! does not know the customer is offered again when it does; and what the former server held is offered to the
+//! restored one.
 
 use crate::client::Client;
 use crate::client::outbox::Lane;
-use crate::client::rows::{EditWork, Key, OutRow, OutState, Work};
+use crate::client::rebase::plainly;
+use crate::client::rows::{EditWork, Key, OutRow, OutState, Reoffered, Work};
 use crate::document::Told;
 use crate::id::{ChangeHash, DocId, Scope};
 use crate::refusal::Rule;
@@ -29,7 +31,8 @@ impl Client {
         for out in self.outbox.pending_of(doc) {
             let Some(row) = self.take_out(out) else { continue };
             let mut fate = fates.remove(&out);
-            let told = if offered.contains(&out) { told_again(&row) } else { Vec::new() };
+            let is_held = matches!(fate, Some(OutState::Held(_)));
+            let told = if offered.contains(&out) { told_again(&row, is_held) } else { Vec::new() };
             if !told.is_empty() && passing.contains(&out) {
                 fate = None;
             }
@@ -40,6 +43,32 @@ impl Client {
         }
         self.outbox.clear_pause(Lane::Doc(doc));
         renumbered
+    }
+
+    /// Edits that the server held before it was restored are offered again (CL-25): it may never have heard of
+    /// them. They build on what this phone may not see any more, and wait for no document.
+    pub(super) fn offer_held_again(&mut self) {
+        let is_held = |row: &OutRow| matches!((&row.state, &row.work), (OutState::Held(_), Work::Edit(_)));
+        let rows: Vec<u64> = self.outbox.iter().filter(|(_, row)| is_held(row)).map(|(out, _)| out).collect();
+        for out in rows {
+            let Some(row) = self.outbox.get_mut(out) else { continue };
+            let at = row.recorded.at;
+            let Work::Edit(EditWork { edit, doc, kind, scope, changes, begun, .. }) = &row.work else {
+                continue;
+            };
+            if changes.is_empty() {
+                continue;
+            }
+            let edit = if *begun { plainly(edit) } else { edit.clone() };
+            let told = Told { changes: changes.iter().map(|change| change.hash).collect(), at, edit };
+            let changes = changes.iter().cloned().map(|change| Reoffered { own: true, change }).collect();
+            let (doc, kind, scope) = (*doc, *kind, *scope);
+            row.work = Work::Reoffer { doc, kind, scope, received: at, changes, words: vec![told] };
+            row.state = OutState::Pending;
+            self.held.close(doc);
+            self.refresh_list_row(doc);
+            self.touch(Key::Out(out));
+        }
     }
 
     /// The server knows the scope: what it refused because it did not is offered again, made anew on what the
@@ -62,17 +91,22 @@ impl Client {
     }
 }
 
-/// The edits that a row was, as far as they were not acknowledged; none if they cannot be said in words.
-fn told_again(row: &OutRow) -> Vec<OutRow> {
+/// The edits that a row was, as far as they were not acknowledged; none if they cannot be said in words. `with_bytes`:
+/// the server holds the bytes, and another one may be offered them.
+fn told_again(row: &OutRow, with_bytes: bool) -> Vec<OutRow> {
     let Work::Reoffer { doc, kind, scope, changes, words, .. } = &row.work else { return Vec::new() };
     let is_left = |hash: &ChangeHash| changes.iter().any(|each| each.change.hash == *hash);
+    let changes_of = |told: &Told| {
+        let of_it = changes.iter().filter(|each| told.changes.contains(&each.change.hash));
+        of_it.map(|each| each.change.clone()).collect()
+    };
     let as_row = |told: &Told| {
         let work = EditWork {
             edit: told.edit.clone(),
             doc: *doc,
             kind: *kind,
             scope: *scope,
-            changes: Vec::new(),
+            changes: if with_bytes { changes_of(told) } else { Vec::new() },
             begun: !told.changes.iter().all(is_left),
             rebases: 0,
         };

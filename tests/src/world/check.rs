@@ -78,6 +78,7 @@ impl World {
         self.check_erased()?;
         self.check_phones()?;
         self.check_nothing_typed_is_lost()?;
+        self.check_shown_as_held()?;
         self.check_pages_again()?;
         self.check_repetition_changes_nothing()?;
         if self.seed.is_multiple_of(VERIFIED_ONE_IN) { self.check_verified() } else { Ok(()) }
@@ -306,6 +307,26 @@ impl World {
                 return Err(format!("what was typed on phone {phone} is lost: {edit:?} (I1, SIM-9)"));
             }
             self.faults.count(Fault::EditRefused);
+        }
+        Ok(())
+    }
+
+    /// What a phone shows as held is on the server's disk, also where the server was restored since (SIM-9).
+    fn check_shown_as_held(&mut self) -> Result<(), Violation> {
+        let stored = self.stored_tokens();
+        for phone in 0..self.phones.len() {
+            if self.phones[phone].retired || self.refuses_login(phone).is_some() {
+                continue;
+            }
+            let Some(Answer::Refused(shown)) = self.query(phone, &Query::Refused) else { continue };
+            for view in shown.iter().filter(|view| view.held) {
+                let is_gone = |edit: &&TypedEdit| {
+                    says(&view.edit, &edit.token) && !stored.holds(edit) && !self.model.is_erased_under(edit)
+                };
+                if let Some(edit) = self.model.typed.iter().find(is_gone) {
+                    return Err(format!("phone {phone} shows as held what the server lacks: {edit:?} (I1)"));
+                }
+            }
         }
         Ok(())
     }

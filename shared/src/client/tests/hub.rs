@@ -365,7 +365,9 @@ impl Hub {
         self.seq = seq;
         self.events.retain(|event| event.seq.0 <= seq);
         self.grants.retain(|grant| grant.from <= seq);
+        self.grants.iter_mut().for_each(|grant| grant.until = grant.until.filter(|until| *until <= seq));
         self.requests.clear();
+        self.held.clear();
         for known in self.docs.values_mut() {
             known.log.retain(|(at, _)| *at <= seq);
             let kept: Vec<_> = known.log.iter().map(|(_, bytes)| bytes).collect();
@@ -373,6 +375,11 @@ impl Hub {
             known.document.apply(&kept).expect("a prefix of the log");
         }
         self.docs.retain(|_, known| !known.log.is_empty());
+    }
+
+    /// How many changes wait for a decision.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
     }
 
     pub(super) fn seq(&self) -> u64 {

@@ -2,6 +2,7 @@
 //! CL-29.
 
 use super::*;
+use crate::document::Kind;
 use crate::refusal::Rule;
 
 const SECOND: DocId = DocId([0xfb; 16]);
@@ -88,6 +89,95 @@ fn cl_25_events_of_a_former_life_go_with_a_scope_that_was_being_taken_away() {
         hub.events.iter().filter(|event| event.scope == Scope::Customer(FACTORY)).cloned().collect();
     assert_eq!(phone.client.ledger.events(FACTORY), of_new_life);
     assert!(!phone.customers()[0].leaving);
+}
+
+/// A rep whose edit came after the customer had been given away, and was held; where the transfer stands in the log.
+fn rep_with_held_edit() -> (Hub, Phone, u64) {
+    let (mut hub, mut phone) = rep_with_factory();
+    hub.hold.push(b"LATE".to_vec());
+    phone.disconnect(&mut hub);
+    phone.edit(address(FACTORY, "LATE"));
+    hub.revoke(phone.person.id, Scope::Customer(FACTORY));
+    let transfer = hub.seq();
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert_eq!(hub.held(), 1);
+    assert_shown_as_held(&mut phone);
+    assert!(phone.customers().is_empty(), "it is somebody else's");
+    phone.disconnect(&mut hub);
+    phone.network = true;
+    (hub, phone, transfer)
+}
+
+fn assert_shown_as_held(phone: &mut Phone) {
+    let refused = phone.refused();
+    let words = serde_json::to_string(&refused).expect("plain data");
+    assert!(refused.len() == 1 && refused[0].held && words.contains("LATE"), "{words}");
+}
+
+#[test]
+fn cl_25_what_a_server_held_is_held_again_after_each_restore() {
+    let (mut hub, mut phone, transfer) = rep_with_held_edit();
+    for _ in 0..2 {
+        hub.restore(transfer);
+        assert_eq!(hub.held(), 0, "the older copy knows nothing of it");
+        phone.sync(&mut hub);
+        assert_eq!(hub.held(), 1);
+        assert_shown_as_held(&mut phone);
+        assert_eq!(phone.client.faults, 0);
+        phone.disconnect(&mut hub);
+        phone.network = true;
+        phone.reopen();
+    }
+}
+
+#[test]
+fn cl_25_what_a_server_held_is_merged_where_the_restored_one_knows_of_no_transfer() {
+    let (mut hub, mut phone, transfer) = rep_with_held_edit();
+    hub.hold.clear();
+    hub.restore(transfer - 1);
+    phone.sync(&mut hub);
+    assert!(phone.refused().is_empty(), "{:?}", phone.refused());
+    assert_eq!(hub.docs[&FACTORY].document.text_of("address").as_deref(), Some("LATE"));
+    assert_same_copy(&phone, &mut hub, FACTORY);
+}
+
+#[test]
+fn cl_25_what_a_server_held_and_the_restored_one_has_merged_is_let_go() {
+    let (mut hub, mut phone, transfer) = rep_with_held_edit();
+    let (_, late) = hub.pushed.last().cloned().expect("it was pushed");
+    hub.restore(transfer);
+    hub.put(FACTORY, Kind::Customer, Scope::Customer(FACTORY), &[late]);
+    phone.sync(&mut hub);
+    assert!(phone.refused().is_empty(), "{:?}", phone.refused());
+    assert_eq!(phone.status().pending.edits, 0);
+    assert_eq!(phone.client.faults, 0, "nothing is fetched anew for it");
+}
+
+#[test]
+fn cl_29_what_a_server_held_of_a_customer_that_the_restored_one_does_not_know_is_shown_in_words() {
+    let (mut hub, mut phone, _) = rep_with_held_edit();
+    hub.restore(0);
+    let person = phone.person.clone();
+    hub.add_person(&person);
+    phone.sync(&mut hub);
+    assert_eq!(phone.status().pending.edits, 0, "nothing keeps the phone from coming to rest");
+    let refused = phone.refused();
+    let words = serde_json::to_string(&refused).expect("plain data");
+    assert!(refused.len() == 1 && !refused[0].held && words.contains("LATE"), "{words}");
+}
+
+#[test]
+fn cl_54_the_rescue_file_says_in_words_what_is_offered_again() {
+    let (mut hub, mut phone, transfer) = rep_with_held_edit();
+    hub.restore(transfer);
+    hub.refuse.push((b"LATE".to_vec(), Rule::StoreUnavailable));
+    phone.reopen();
+    phone.run(&mut hub);
+    let rescue = String::from_utf8(phone.client.export()).expect("JSON");
+    assert!(rescue.contains(r#""state":"unsent""#) && rescue.contains("LATE"), "{rescue}");
+    let unsent = phone.client.query(phone.now(), &Query::Unsent);
+    assert!(format!("{unsent:?}").contains("LATE"), "{unsent:?}");
 }
 
 #[test]

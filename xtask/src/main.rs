@@ -164,16 +164,18 @@ fn test(no_browser: bool) -> Result<()> {
     pwa::build(pwa::Profile::Small)?;
     pwa::check()?;
     cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).go()?;
-    // For the whole workspace, so that its dependencies have the features, and are the builds, of the tests below.
-    cargo(["build", "--workspace", "--bin", "daybook", "--bin", "sim"]).go()?;
+    // Together with the tests, whose dependencies have other features than those of programs alone: nothing is
+    // compiled twice.
+    cargo(["build", "--workspace", "--tests", "--bin", "daybook", "--bin", "sim"]).go()?;
+    let daybook = std::path::absolute(process::target_folder().join("debug/daybook"))?;
     if !no_browser {
         tools::require_browsers()?;
         Step::new("npm").args(["ci", "--no-audit", "--no-fund"]).inside("tests/browser").go()?;
         Step::new("npm").args(["test"]).inside("tests/browser").go()?;
     }
     if tools::has("cargo-nextest") {
-        cargo(["nextest", "run", "--workspace"]).go()
+        cargo(["nextest", "run", "--workspace"]).env("DAYBOOK_BINARY", daybook).go()
     } else {
-        cargo(["test", "--workspace"]).go()
+        cargo(["test", "--workspace"]).env("DAYBOOK_BINARY", daybook).go()
     }
 }

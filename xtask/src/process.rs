@@ -39,7 +39,7 @@ impl Step {
     }
 
     /// Sets a variable of the step's environment.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.0.env(name, value);
         self
     }

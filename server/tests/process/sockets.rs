@@ -158,6 +158,17 @@ fn metrics_count_and_name_nobody() {
     assert_eq!(send("GET", &format!("{}/readyz", world.url()), &[], b"").status, 200);
 }
 
+// CLI-18
+#[cfg(target_os = "linux")]
+#[test]
+fn a_running_server_takes_no_huge_pages() {
+    let world = World::running();
+    let server = world.server.as_ref().expect("running").id();
+    let told = std::fs::read_to_string(format!("/proc/{server}/status")).expect("readable");
+    let line = told.lines().find_map(|line| line.strip_prefix("THP_enabled:")).expect("Linux 5.0 or later");
+    assert_eq!(line.trim(), "0");
+}
+
 // ADM-44
 #[cfg(target_os = "linux")]
 #[test]

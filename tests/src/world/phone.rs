@@ -22,6 +22,7 @@ use crate::world::handover::Leaving;
 use crate::world::machine::Machine;
 use crate::world::network::Direction;
 use crate::world::people::says;
+use crate::world::server::BROKEN;
 use crate::world::skew::Software;
 use crate::world::{Event, World};
 
@@ -589,11 +590,29 @@ impl World {
         self.switch_off(index);
         self.phones[index].disk = Disk::of(rows);
         self.forgive_what_the_disk_lost(index);
-        let disk = &self.phones[index].disk;
-        for edit in self.model.typed.iter_mut().filter(|edit| edit.phone == index) {
-            edit.own &= disk.holds(edit.token.as_bytes());
+        let is_own = |edit: &TypedEdit| {
+            self.phones[index].disk.holds(edit.token.as_bytes()) && !self.was_made_again_since(index, edit)
+        };
+        let own: Vec<bool> = self.model.typed.iter().map(is_own).collect();
+        for (edit, own) in self.model.typed.iter_mut().zip(own).filter(|(edit, _)| edit.phone == index) {
+            edit.own &= own;
         }
         self.later(10, Event::Boot { phone: index });
+    }
+
+    /// Whether an edit that waits on a phone's disk is on the server in other bytes: it was made again under an actor that
+    /// this copy of the disk does not know, and is there as somebody else's.
+    fn was_made_again_since(&self, index: usize, edit: &TypedEdit) -> bool {
+        let token = edit.token.as_bytes();
+        let rows = self.phones[index].disk.rows();
+        let waits = rows.iter().any(|(key, row)| key.starts_with("out/") && contains(row, token));
+        if !waits {
+            return false;
+        }
+        let mut stored = self.server.store().lookup().changes(edit.doc, BEGINNING, END).expect(BROKEN);
+        stored.retain(|(_, bytes)| contains(bytes, token));
+        let is_here = |bytes: &[u8]| rows.values().any(|row| contains(row, bytes));
+        !stored.is_empty() && !stored.iter().any(|(_, bytes)| is_here(bytes))
     }
 
     /// Another phone starts from a copy of this one's disk: two installations believe to be one, until the person

@@ -20,6 +20,7 @@ const INPUTS = {
   edit: (core, clock, { json }) => outcome(core.edit(clock, json)),
   command: (core, clock, { json }) => outcome(core.command(clock, json)),
   query: (core, clock, { json }) => core.query(clock, json),
+  peek: (core, clock, { json }) => void core.query(clock, json),
   dismiss_refused: (core, clock, { id }) => core.dismiss_refused(clock, id),
   stored: (core, clock, { id }) => core.stored(clock, id),
   store_failed: (core, clock, { id }) => core.store_failed(clock, id),

@@ -126,8 +126,10 @@ impl Machine {
         answer
     }
 
-    /// As [`Client::query`], and not on tape.
+    /// As [`Client::query`], and the answer not on tape: only that a document was opened, on which the order of changes
+    /// in its bytes depends.
     pub fn peek(&mut self, now: Now, query: &Query) -> Answer {
+        self.write("peek", now, || json!({ "json": write_text(query) }));
         self.client.query(now, query)
     }
 

@@ -13,7 +13,8 @@ use shared::time::UtcMillis;
 
 use super::SessionId;
 
-/// Bytes of commits kept. At 400 bytes a change: the last 20,000 changes, minutes of a busy morning.
+/// Bytes of commits kept, with all that holds them. At 700 bytes a change that was committed alone: the last 12,000
+/// changes, minutes of a busy morning.
 const RING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// One committed change as the feed tells it.
@@ -47,24 +48,50 @@ pub(super) struct Touch {
     pub(super) digest: u64,
 }
 
+/// What an event's texts take beside it.
+const EVENT_TEXTS: usize = 200;
+
+impl Touch {
+    /// Gives back the room in which it grew: most commits have one change, and thousands are kept.
+    fn fit(&mut self) {
+        self.principals.shrink_to_fit();
+        self.ended.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.changes.shrink_to_fit();
+        self.changes.iter_mut().for_each(|change| change.bytes.shrink_to_fit());
+    }
+
+    /// The memory that it takes, with its scope.
+    fn bytes(&self) -> usize {
+        let changes = self.changes.iter().map(|change| size_of::<FeedChange>() + change.bytes.len());
+        size_of::<(Scope, Self)>()
+            + self.principals.len() * size_of::<(Principal, Access)>()
+            + self.ended.len() * size_of::<Principal>()
+            + self.events.len() * (size_of::<LedgerEvent>() + EVENT_TEXTS)
+            + changes.sum::<usize>()
+    }
+}
+
 /// One commit.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) before: Seq,
     pub(super) last: Seq,
-    pub(super) touches: BTreeMap<[u8; 17], (Scope, Touch)>,
+    /// In feed order.
+    pub(super) touches: Box<[(Scope, Touch)]>,
     bytes: usize,
 }
 
 impl Entry {
     pub(super) fn new(before: Seq, last: Seq, touches: BTreeMap<[u8; 17], (Scope, Touch)>) -> Self {
-        let bytes = touches
-            .values()
-            .map(|(_, touch)| {
-                let changes: usize = touch.changes.iter().map(|change| change.bytes.len() + 160).sum();
-                changes + touch.events.len() * 400 + 200
+        let touches: Box<[(Scope, Touch)]> = touches
+            .into_values()
+            .map(|(scope, mut touch)| {
+                touch.fit();
+                (scope, touch)
             })
-            .sum();
+            .collect();
+        let bytes = size_of::<Self>() + touches.iter().map(|(_, touch)| touch.bytes()).sum::<usize>();
         Self { before, last, touches, bytes }
     }
 }
@@ -116,7 +143,7 @@ impl Ring {
         let mut composed =
             Composed { items: Vec::new(), digest: 0, bytes: 0, own: false, whole: BTreeSet::new() };
         let mut actors = BTreeMap::new();
-        for (scope, touch) in self.entries.range(first..).flat_map(|entry| entry.touches.values()) {
+        for (scope, touch) in self.entries.range(first..).flat_map(|entry| &entry.touches) {
             if touch.ended.iter().any(|principal| principals.contains(principal)) {
                 return None;
             }
@@ -223,6 +250,20 @@ mod tests {
         });
         let whole = |item: &Item| matches!(item, Item::Granted { full: true, .. });
         (docs.collect(), composed.items.iter().any(whole))
+    }
+
+    #[test]
+    fn a_commit_that_is_kept_takes_no_more_room_than_is_counted() {
+        let mut grown = touch(false, 7, 1);
+        grown.changes.reserve(3);
+        grown.changes[0].bytes.reserve(100);
+        grown.principals.reserve(7);
+        let entry = Entry::new(Seq(0), Seq(1), [([0; 17], (SCOPE, grown))].into());
+        let (_, kept) = &entry.touches[0];
+        assert_eq!((kept.changes.capacity(), kept.principals.capacity()), (1, 1));
+        assert_eq!(kept.changes[0].bytes.capacity(), 1);
+        let parts = size_of::<Entry>() + size_of::<(Scope, Touch)>() + size_of::<FeedChange>();
+        assert_eq!(entry.bytes, parts + size_of::<(Principal, Access)>() + 1);
     }
 
     /// HUB-6

@@ -30,7 +30,7 @@ impl<S: Store> Hub<S> {
         // After a gap everybody reads on from the store; otherwise those whom the commit concerns.
         let mut woken: BTreeSet<SessionId> =
             if is_gap { self.sessions.keys().copied().collect() } else { BTreeSet::new() };
-        for (_, touch) in entry.touches.values() {
+        for (_, touch) in &entry.touches {
             let touched = touch.principals.iter().map(|(principal, _)| principal).chain(&touch.ended);
             for principal in touched {
                 woken.extend(self.by_principal.get(principal).into_iter().flatten().copied());
@@ -44,7 +44,7 @@ impl<S: Store> Hub<S> {
             }
             state.dirty = true;
         }
-        for (_, touch) in entry.touches.values() {
+        for (_, touch) in &entry.touches {
             let ended = touch.ended.iter().filter_map(|principal| self.by_principal.get(principal)).flatten();
             let origins = touch.changes.iter().map(|change| &change.origin);
             for session in ended.chain(origins) {

@@ -124,7 +124,7 @@ impl Index {
         }
     }
 
-    /// Names or actors were learned.
+    /// Names, actors or settings were learned, by which entries are made.
     pub(super) fn touch_names(&mut self) {
         self.names += 1;
     }

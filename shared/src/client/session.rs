@@ -97,6 +97,11 @@ impl Client {
         self.redial.welcomed();
         self.measure_clock(now, welcome.time);
         if welcome.settings.is_some() {
+            if self.meta.settings != welcome.settings {
+                // What was late before may not be so now.
+                self.index.touch_names();
+                self.changed = true;
+            }
             self.meta.settings = welcome.settings;
             self.touch(crate::client::rows::Key::Meta);
         }

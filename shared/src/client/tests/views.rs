@@ -269,6 +269,27 @@ fn a_phone_goes_by_the_settings_that_the_last_welcome_brought() {
     assert!(phone.status().position_allowed);
 }
 
+// CL-47
+#[test]
+fn what_was_looked_at_before_is_late_by_the_new_settings() {
+    let (mut hub, mut phone) = rep_with_factory();
+    phone.disconnect(&mut hub);
+    phone.edit(visit(VISIT, FACTORY, "看了设备"));
+    phone.pass(120_000);
+    hub.time.0 += 120_000;
+    phone.network = true;
+    phone.sync(&mut hub);
+    let is_late = |phone: &mut Phone| {
+        timeline(phone, FACTORY).iter().any(|entry| entry.marks.iter().any(|mark| mark == "late_upload"))
+    };
+    assert!(!is_late(&mut phone), "an hour is allowed");
+    hub.settings = Some(PhoneSettings { late_upload_minutes: 1, ..PhoneSettings::default() });
+    phone.disconnect(&mut hub);
+    phone.network = true;
+    phone.sync(&mut hub);
+    assert!(is_late(&mut phone));
+}
+
 // CL-55
 #[test]
 fn what_the_counter_counts_can_be_read_edit_by_edit() {

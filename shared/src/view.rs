@@ -490,6 +490,8 @@ pub struct UnsentView {
     pub doc: DocId,
     /// What the person typed; none where it is several edits that a restored server lacks (S14).
     pub edit: Option<crate::edit::Edit>,
+    /// Whether it was with the server before, which was restored and may lack it (S14).
+    pub again: bool,
     /// The customer.
     pub customer: Option<DocId>,
     /// The customer's name, where known.

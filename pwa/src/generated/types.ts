@@ -752,6 +752,10 @@ doc: DocId,
  */
 edit: Edit | null, 
 /**
+ * Whether it was with the server before, which was restored and may lack it (S14).
+ */
+again: boolean, 
+/**
  * The customer.
  */
 customer: DocId | null, 

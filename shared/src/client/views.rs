@@ -267,6 +267,7 @@ impl Client {
                 edit_id: number,
                 doc,
                 edit,
+                again: matches!(row.work, Work::Reoffer { .. }),
                 customer,
                 customer_name: if known.is_empty() { row.customer_name.clone() } else { known },
                 recorded_at: row.recorded.at.to_iso(row.recorded.offset_minutes),

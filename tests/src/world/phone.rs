@@ -590,12 +590,13 @@ impl World {
         self.switch_off(index);
         self.phones[index].disk = Disk::of(rows);
         self.forgive_what_the_disk_lost(index);
-        let is_own = |edit: &TypedEdit| {
-            self.phones[index].disk.holds(edit.token.as_bytes()) && !self.was_made_again_since(index, edit)
+        let is_anothers = |edit: &TypedEdit| {
+            let is_here = self.phones[index].disk.holds(edit.token.as_bytes());
+            edit.phone == index && (!is_here || self.was_made_again_since(index, edit))
         };
-        let own: Vec<bool> = self.model.typed.iter().map(is_own).collect();
-        for (edit, own) in self.model.typed.iter_mut().zip(own).filter(|(edit, _)| edit.phone == index) {
-            edit.own &= own;
+        let anothers: Vec<bool> = self.model.typed.iter().map(is_anothers).collect();
+        for (edit, _) in self.model.typed.iter_mut().zip(anothers).filter(|(_, is_anothers)| *is_anothers) {
+            edit.own = false;
         }
         self.later(10, Event::Boot { phone: index });
     }

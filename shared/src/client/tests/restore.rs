@@ -176,8 +176,8 @@ fn cl_54_the_rescue_file_says_in_words_what_is_offered_again() {
     phone.run(&mut hub);
     let rescue = String::from_utf8(phone.client.export()).expect("JSON");
     assert!(rescue.contains(r#""state":"unsent""#) && rescue.contains("LATE"), "{rescue}");
-    let unsent = phone.client.query(phone.now(), &Query::Unsent);
-    assert!(format!("{unsent:?}").contains("LATE"), "{unsent:?}");
+    let unsent = format!("{:?}", phone.client.query(phone.now(), &Query::Unsent));
+    assert!(unsent.contains("LATE") && unsent.contains("again: true"), "{unsent}");
 }
 
 #[test]

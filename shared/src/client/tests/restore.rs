@@ -167,8 +167,9 @@ fn cl_29_what_a_server_held_of_a_customer_that_the_restored_one_does_not_know_is
     assert!(refused.len() == 1 && !refused[0].held && words.contains("LATE"), "{words}");
 }
 
+// CL-54, CL-55
 #[test]
-fn cl_54_the_rescue_file_says_in_words_what_is_offered_again() {
+fn the_rescue_file_and_the_outbox_say_in_words_what_is_offered_again() {
     let (mut hub, mut phone, transfer) = rep_with_held_edit();
     hub.restore(transfer);
     hub.refuse.push((b"LATE".to_vec(), Rule::StoreUnavailable));

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use server::command::{self, arguments::Arguments};
 
-/// Gives memory back that a burst took. The system's own keeps the highest water of every thread, and an hour's chance
-/// meetings of pages, pushes and password hashes raised that by 3.6 MiB.
+/// Gives memory back that a burst took, whichever thread it met in (decision 11).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     decline_huge_pages();

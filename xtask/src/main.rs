@@ -126,6 +126,7 @@ fn perform() -> Result<()> {
             fuzz::run(&target, seconds, &rest)
         }
         Task::Bench { rest } => {
+            tools::require_make()?;
             pwa::build(pwa::Profile::Small)?;
             let built = ["--workspace", "--bin", "daybook", "--bin", "daybook-bench"];
             cargo(["build", "--release"]).args(built).go()?;
@@ -145,6 +146,7 @@ fn perform() -> Result<()> {
 }
 
 fn run(listen: &str, data: &Path, debug: bool) -> Result<()> {
+    tools::require_make()?;
     pwa::build(pwa::Profile::from_debug_flag(debug))?;
     let profile = if debug { "dev" } else { "demo" };
     cargo(["build", "-p", "server", "--bin", "daybook", "--profile", profile]).go()?;
@@ -159,6 +161,7 @@ fn run(listen: &str, data: &Path, debug: bool) -> Result<()> {
 }
 
 fn test(no_browser: bool) -> Result<()> {
+    tools::require_make()?;
     tidy::check(&process::repository_root())?;
     cargo(["fmt", "--all", "--check"]).go()?;
     pwa::build(pwa::Profile::Small)?;

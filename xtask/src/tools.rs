@@ -27,6 +27,14 @@ pub fn require(program: &str, install: &str) -> Result<()> {
     bail!("{program} is missing; install it with: {install}")
 }
 
+/// Requires `make`, with which the server's allocator is built; the C compiler is what Rust links with.
+///
+/// # Errors
+/// If it is missing.
+pub fn require_make() -> Result<()> {
+    require("make", "apt-get install -y build-essential")
+}
+
 /// Requires Node and npm.
 ///
 /// # Errors

@@ -27,12 +27,6 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// job needs far less than that, and one that spins takes what it gets.
 const IDLE_SHARE: u32 = 6;
 
-/// What mimalloc sets aside of address space at a time. Of its own accord it takes 1 GiB at the start: more than the
-/// worker may have, so that whatever it asks the system for later is refused.
-const ARENA_VARIABLE: &str = "MIMALLOC_ARENA_RESERVE";
-/// See [`ARENA_VARIABLE`].
-const ARENA_RESERVED: &str = "64MiB";
-
 /// Bytes that a starting process may write before [`READY`].
 const NOISE_BYTES_MAX: usize = 4096;
 
@@ -252,7 +246,6 @@ impl Keeper {
         let child = Command::new(&options.program)
             .args(&options.arguments)
             .env_clear()
-            .env(ARENA_VARIABLE, ARENA_RESERVED)
             .envs(options.environment.iter().cloned())
             .current_dir("/")
             .stdin(Stdio::from(input))

@@ -20,9 +20,9 @@ const FILE: &str = "daybook.sqlite3";
 /// indexes of 200,000 documents (about 12 MiB) and the leaves of the day.
 const WRITER_CACHE_KIB: i64 = 24 * 1024;
 
-/// Page cache of one reader, in KiB. The next commit empties it, so that it serves one reading; while nobody reads, it
-/// stands idle.
-const READER_CACHE_KIB: i64 = 1024;
+/// Page cache of one reader, in KiB: the inner pages of what one reading asks for. The next commit empties it, and while
+/// nobody reads it stands idle.
+const READER_CACHE_KIB: i64 = 256;
 
 /// Prepared statements kept per connection; there are about sixty different ones.
 const STATEMENTS_KEPT: usize = 96;

@@ -2,17 +2,24 @@
 //! and size; decides nothing.
 
 use axum::Extension;
-use axum::extract::State;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use axum::response::Response;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::SinkExt;
 use futures_util::future::BoxFuture;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use shared::id::DeviceId;
 use shared::limits;
 use shared::protocol::{self, ClientFrame, Goodbye, ServerFrame};
 use std::time::Duration;
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 
 use crate::clock;
 use crate::http::App;
@@ -26,6 +33,13 @@ use crate::hub::{Identity, Outgoing, Session, Transport};
 /// 256 MiB of the default.
 const BUFFER_BYTES: usize = 4 * 1024;
 
+/// Bytes of one frame of the socket's own protocol; a longer message leaves in several (SEC-19). What the socket has
+/// copied of it to write is kept as long as the socket lives, a frame's worth and not a page's or a document's.
+const PART_BYTES: usize = 16 * 1024;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type SocketError = tokio_tungstenite::tungstenite::Error;
+
 /// How long the phone may take nothing of what is written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -34,31 +48,42 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub async fn open(
     State(app): State<App>,
     permit: Option<Extension<ConnectionPermit>>,
-    upgrade: WebSocketUpgrade,
+    mut request: Request,
 ) -> Response {
-    upgrade
+    let Ok(response) = create_response_with_body(&request, Body::empty) else {
+        return ApiError::Malformed.into_response();
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrade.await else { return };
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(settings()));
+        let socket = socket.await;
+        metrics::gauge!("daybook_sockets").increment(1);
+        // The larger future of the first frame is gone before the long life of the socket begins.
+        if let Some((socket, session, device)) = Box::pin(begin(&app, socket)).await {
+            run(&app, socket, session, device).await;
+        }
+        metrics::gauge!("daybook_sockets").decrement(1);
+        drop(permit);
+    });
+    response
+}
+
+fn settings() -> WebSocketConfig {
+    WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
-        .max_write_buffer_size(2 * limits::SERVER_FRAME_BYTES_MAX)
-        .max_message_size(limits::FRAME_BYTES_MAX)
-        .max_frame_size(limits::FRAME_BYTES_MAX)
-        .on_upgrade(move |socket| async move {
-            metrics::gauge!("daybook_sockets").increment(1);
-            // The larger future of the first frame is gone before the long life of the socket begins.
-            if let Some((socket, session, device)) = Box::pin(begin(&app, socket)).await {
-                run(&app, socket, session, device).await;
-            }
-            metrics::gauge!("daybook_sockets").decrement(1);
-            drop(permit);
-        })
+        .max_write_buffer_size(4 * PART_BYTES)
+        .max_message_size(Some(limits::FRAME_BYTES_MAX))
+        .max_frame_size(Some(limits::FRAME_BYTES_MAX))
 }
 
 /// How long a socket that ends for a malformed frame is held at most.
 const MALFORMED_WAIT: Duration = Duration::from_secs(2);
 
 /// Takes the hello and opens the session.
-async fn begin(app: &App, mut socket: WebSocket) -> Option<(WebSocket, Session, DeviceId)> {
-    let first = match timeout(Duration::from_millis(app.config.hello_ms), socket.recv()).await {
+async fn begin(app: &App, mut socket: Socket) -> Option<(Socket, Session, DeviceId)> {
+    let first = match timeout(Duration::from_millis(app.config.hello_ms), socket.next()).await {
         Ok(Some(Ok(Message::Binary(frame)))) => frame,
         _ => {
             end(socket, Goodbye::Malformed).await;
@@ -97,7 +122,7 @@ async fn authenticate(app: &App, first: &Bytes) -> Result<Identity, Goodbye> {
     }
 }
 
-async fn run(app: &App, mut socket: WebSocket, mut session: Session, device: DeviceId) {
+async fn run(app: &App, mut socket: Socket, mut session: Session, device: DeviceId) {
     let silence = Duration::from_millis(app.config.silence_ms);
     let mut heard = tokio::time::Instant::now();
     // While the device atones for what it sent it is not listened to; what is for it goes out all the same.
@@ -128,7 +153,7 @@ async fn run(app: &App, mut socket: WebSocket, mut session: Session, device: Dev
                 }
             }
             () = forgiven(&mut atoning), if atoning.is_some() => atoning = None,
-            message = socket.recv(), if atoning.is_none() => {
+            message = socket.next(), if atoning.is_none() => {
                 heard = tokio::time::Instant::now();
                 match message {
                     Some(Ok(Message::Binary(frame))) => {
@@ -136,7 +161,7 @@ async fn run(app: &App, mut socket: WebSocket, mut session: Session, device: Dev
                             return end(socket, Goodbye::ShuttingDown).await;
                         }
                     }
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                     Some(Ok(Message::Text(_))) => return end(socket, Goodbye::Malformed).await,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 }
@@ -164,18 +189,18 @@ struct Written {
 
 /// Writes a frame and all that wait behind it.
 async fn write_all(
-    socket: &mut WebSocket,
+    socket: &mut Socket,
     session: &mut Session,
     first: Outgoing,
-) -> Result<Written, axum::Error> {
+) -> Result<Written, SocketError> {
     let mut next = Some(first);
     let mut written = Written { goodbye: None, offences: 0 };
     let mut pages = 0;
     while let Some(outgoing) = next {
         match outgoing {
-            Outgoing::Frame(frame) => socket.feed(Message::Binary(frame)).await?,
+            Outgoing::Frame(frame) => feed(socket, frame).await?,
             Outgoing::Page(page) => {
-                socket.feed(Message::Binary(page)).await?;
+                feed(socket, page).await?;
                 pages += 1;
             }
             Outgoing::Offences(count) => written.offences = written.offences.saturating_add(count),
@@ -190,20 +215,35 @@ async fn write_all(
     Ok(written)
 }
 
+/// Gives the socket a message, cut into frames (SEC-19).
+async fn feed(socket: &mut Socket, mut message: Bytes) -> Result<(), SocketError> {
+    if message.len() <= PART_BYTES {
+        return socket.feed(Message::Binary(message)).await;
+    }
+    let mut kind = Data::Binary;
+    while !message.is_empty() {
+        let part = message.split_to(PART_BYTES.min(message.len()));
+        let frame = Frame::message(part, OpCode::Data(kind), message.is_empty());
+        socket.feed(Message::Frame(frame)).await?;
+        kind = Data::Continue;
+    }
+    Ok(())
+}
+
 /// Says that the phone does not take what is written.
 struct Stuck;
 
-async fn write(socket: &mut WebSocket, frame: Bytes) -> Result<(), Stuck> {
+async fn write(socket: &mut Socket, frame: Bytes) -> Result<(), Stuck> {
     match timeout(WRITE_TIMEOUT, socket.send(Message::Binary(frame))).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(Stuck),
     }
 }
 
-async fn end(mut socket: WebSocket, why: Goodbye) {
+async fn end(mut socket: Socket, why: Goodbye) {
     let frame = protocol::encode(&ServerFrame::Goodbye(why));
     if write(&mut socket, frame.into()).await.is_ok() {
-        let close = Message::Close(Some(CloseFrame { code: 1000, reason: "".into() }));
+        let close = Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }));
         let _ = timeout(WRITE_TIMEOUT, socket.send(close)).await;
     }
 }

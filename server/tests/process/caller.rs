@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::protocol::{self, ClientFrame, Hello, PROTOCOL_VERSION, PendingCounts, ServerFrame};
+use tungstenite::protocol::WebSocketConfig;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
@@ -110,6 +111,25 @@ impl Socket {
             stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         }
         Socket(socket)
+    }
+
+    /// Opens a socket that takes longer messages than `bytes` in frames of at most so many.
+    pub fn open_for_frames_of(url: &str, bytes: usize) -> Socket {
+        let config = WebSocketConfig::default().max_frame_size(Some(bytes));
+        let url = format!("{}/sync/ws", url.replace("http", "ws"));
+        let (socket, _) = tungstenite::client::connect_with_config(url, Some(config), 0).expect("a socket");
+        Socket(socket)
+    }
+
+    /// The next message as it came; none when the server has closed the socket or sent too long a frame.
+    pub fn next_bytes(&mut self) -> Option<tungstenite::Bytes> {
+        loop {
+            match self.0.read() {
+                Ok(Message::Binary(bytes)) => return Some(bytes),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
     }
 
     /// Opens a socket and says hello for a person.

@@ -67,6 +67,31 @@ fn a_frame_beyond_its_limit_ends_its_socket_and_no_other() {
     assert!(matches!(answer, Some(ServerFrame::Pong(_))));
 }
 
+// SEC-19
+#[test]
+fn a_long_message_leaves_in_frames_of_sixteen_kib() {
+    let world = World::running();
+    let phone = world.phone("wang", "王");
+    phone.must(&["customer", "add", "--name", "明达机械"]);
+    let mut dice = 1_u32;
+    for _ in 0..20 {
+        // Texts that no compression makes short.
+        let text = std::iter::repeat_with(|| {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from_u32(0x4E00 + (dice >> 16) % 0x4000).expect("a Chinese character")
+        });
+        let text: String = text.take(1_000).collect();
+        phone.must(&["visit", "add", "明达机械", "--text", &text]);
+    }
+    phone.must(&["sync"]);
+    let ticket = ticket_of(&world);
+    let mut socket = Socket::open_for_frames_of(world.url(), 16 * 1024);
+    socket.send(hello(Some(&ticket)));
+    let messages = std::iter::from_fn(|| socket.next_bytes());
+    let page = messages.take(3).find(|message| message.len() > 32 * 1024).expect("a long page, whole");
+    assert!(matches!(protocol::decode_server_frame(&page), Ok(ServerFrame::Page(_))));
+}
+
 /// Reads until the server closes; panics if it does not within ten seconds.
 fn until_closed(mut stream: TcpStream) -> Vec<u8> {
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
